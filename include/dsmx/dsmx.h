@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dsmx.h - everything an application needs
+ */
+#ifndef DSMX_DSMX_H
+#define DSMX_DSMX_H
+
+#include "dsmx/arrow.h"
+#include "dsmx/batch.h"
+#include "dsmx/error.h"
+#include "dsmx/exec.h"
+#include "dsmx/ipc.h"
+#include "dsmx/plan.h"
+#include "dsmx/session.h"
+#include "dsmx/worker.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* "major.minor", the version of the library that was loaded. */
+DSMX_API const char *dsmx_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DSMX_DSMX_H */

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session.h - the leader: open a session, run plans, read results
+ *
+ * A session belongs to one thread at a time (else -EBUSY); only the calls that say so may come from
+ * another thread or from a signal handler. The library starts no thread, changes no signal handler
+ * and reaps no child of the application's.
+ *
+ * Options: fill with zeros, set `size` to sizeof, set what matters. A field that a newer header
+ * added is taken as 0 when an older program does not have it.
+ */
+#ifndef DSMX_SESSION_H
+#define DSMX_SESSION_H
+
+#include "dsmx/exec.h"
+#include "dsmx/plan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct dsmx_session;
+struct dsmx_query;
+
+#define DSMX_WORKERS_MAX 64
+
+enum dsmx_log_level {
+	DSMX_LOG_ERROR,
+	DSMX_LOG_WARNING,
+	DSMX_LOG_NOTICE, /* what this machine lacks, once per session */
+	DSMX_LOG_DEBUG,
+};
+
+enum dsmx_wait_backend {
+	DSMX_WAIT_AUTO, /* io_uring if it works here, else futex_waitv; the DSMX_WAIT variable decides */
+	DSMX_WAIT_URING,
+	DSMX_WAIT_FUTEX,
+};
+
+enum dsmx_isolation {
+	DSMX_ISOLATION_DEFAULT, /* cgroup, as far as the machine lets us */
+	DSMX_ISOLATION_NONE,
+	DSMX_ISOLATION_CGROUP,
+};
+
+enum dsmx_pages {
+	DSMX_PAGES_AUTO, /* hugetlb, else 4 KiB collapsed into huge pages, else 4 KiB */
+	DSMX_PAGES_HUGETLB,
+	DSMX_PAGES_COLLAPSED,
+	DSMX_PAGES_SMALL,
+};
+
+struct dsmx_session_options {
+	size_t size;
+	uint32_t workers; /* 0: everything runs in the leader */
+	enum dsmx_wait_backend wait;
+	enum dsmx_pages pages;
+	enum dsmx_isolation isolation;
+	uint64_t data_bytes;        /* of each process's rings and slabs; 0: 16 MiB */
+	uint32_t streams_per_peer;  /* size of the tables; 0: 64 */
+	uint32_t frames_per_stream; /* that may be out at once; 0: 64 */
+	uint64_t worker_memory_max; /* bytes for each worker's cgroup; 0: no limit */
+	const char *worker_path;    /* the dsmx-worker program; NULL: DSMX_WORKER, beside the
+	                               executable, then libexecdir */
+	const char *cgroup_root;    /* NULL: DSMX_CGROUP, then what the process is delegated */
+	const char *const *plugins; /* NULL-ended: shared objects that workers load */
+	const struct dsmx_extension *extensions; /* ended by a NULL name: for the leader itself */
+	uint64_t start_timeout_ms;               /* for all workers to be ready; 0: 10 000 */
+	void (*log)(void *log_data, enum dsmx_log_level level, const char *message);
+	void *log_data;
+};
+
+/* What a session will take; bytes of memory, not address space. */
+struct dsmx_session_estimate {
+	uint64_t page_bytes_per_process;
+	uint64_t data_bytes_per_process;
+	uint64_t total_bytes;
+	uint32_t processes; /* leader and supervisor included */
+	uint32_t fds;       /* open in the leader while the session is */
+};
+
+/* dsmx_session_estimate() - before opening it. Return: 0 or -EINVAL. */
+DSMX_API int dsmx_session_estimate(const struct dsmx_session_options *options,
+                                   struct dsmx_session_estimate *ret_estimate,
+                                   struct dsmx_error *err);
+
+/*
+ * dsmx_session_open() - start the supervisor and the workers, map everybody's memory
+ *
+ * Return: 0 with all workers ready; -EINVAL, -ENOMEM, -ENOENT (no worker program), -ETIMEDOUT,
+ * -EOWNERDEAD (a worker died at start), -EOPNOTSUPP, or what the kernel said. On failure nothing is left.
+ */
+DSMX_API int dsmx_session_open(const struct dsmx_session_options *options,
+                               struct dsmx_session **ret_session, struct dsmx_error *err);
+
+/* dsmx_session_close() - SessionEnd; cancels what runs, waits for the processes' end; NULL is fine */
+DSMX_API void dsmx_session_close(struct dsmx_session *session);
+
+/* What was got: for notices and EXPLAIN. Strings are the session's. */
+struct dsmx_session_info {
+	uint64_t id;
+	uint32_t workers;
+	const char *wait;  /* "io_uring" or "futex_waitv" */
+	const char *pages; /* "hugetlb", "collapsed" or "4 KiB": the least that any process got */
+	const char *isolation; /* "cgroup v2", "cgroup hybrid" or "none" */
+	const char *cgroup;    /* the session's cgroup directory, or "" */
+	int supervisor_pid;    /* 0 without workers */
+	uint64_t open_ns;      /* how long dsmx_session_open() took */
+};
+DSMX_API void dsmx_session_info(const struct dsmx_session *session,
+                                struct dsmx_session_info *ret_info);
+
+/* The process id of a worker now; 0 if it is dead or there is none of that number. */
+DSMX_API int dsmx_session_worker_pid(const struct dsmx_session *session, uint32_t worker);
+
+/* --- queries ------------------------------------------------------------------------------------------ */
+
+/* A stream that a leaf of the plan reads; consumed (its release is called) when the query ends. */
+struct dsmx_leaf {
+	const char *name;
+	struct ArrowArrayStream *stream;
+};
+
+struct dsmx_query_options {
+	size_t size;
+	uint64_t timeout_ms;            /* statement time-out; 0: none */
+	const struct dsmx_leaf *leaves; /* ended by a NULL name */
+	bool retry; /* may be run again from the start when a worker dies before the first row */
+};
+
+/*
+ * dsmx_query_start() - send a plan to the session's processes; rows come as they are asked for
+ *
+ * @plan: distributed already, or it is distributed here over the session's workers. It is encoded and
+ *	not kept: the query's own plan is decoded from those bytes, as the workers' is
+ * Return: 0, -EINVAL, -E2BIG (streams, with the numbers), -ENOENT, -ENOMEM, -EBUSY, ...
+ */
+DSMX_API int dsmx_query_start(struct dsmx_session *session, struct dsmx_plan *plan,
+                              const struct dsmx_query_options *options,
+                              struct dsmx_query **ret_query, struct dsmx_error *err);
+
+/* The same from Substrait bytes. */
+DSMX_API int dsmx_query_start_bytes(struct dsmx_session *session, const void *bytes, size_t len,
+                                    const struct dsmx_query_options *options,
+                                    struct dsmx_query **ret_query, struct dsmx_error *err);
+
+DSMX_API const struct dsmx_schema *dsmx_query_schema(const struct dsmx_query *query);
+
+/*
+ * dsmx_query_next() - the next rows
+ *
+ * @timeout_ms: 0: do not block; negative: as long as it takes
+ * @ret_array: owns its memory, or holds a lease on a producer's; release it in any order, also after
+ *	the query was closed, but before the session is
+ * Return: 1 rows, 0 the end, -ETIMEDOUT (nothing yet, blocking), -EAGAIN (nothing yet, @timeout_ms 0),
+ * -ECANCELED, or the query's failure, the same on every later call.
+ */
+DSMX_API int dsmx_query_next(struct dsmx_query *query, int64_t timeout_ms,
+                             struct ArrowArray *ret_array, struct dsmx_error *err);
+
+/*
+ * dsmx_query_next_batch() - the same as a view, for who is done with it at the next call
+ *
+ * @ret_batch: in dsmx's layouts (batch.h); valid until the next call on this query
+ */
+DSMX_API int dsmx_query_next_batch(struct dsmx_query *query, int64_t timeout_ms,
+                                   struct dsmx_batch *ret_batch, struct dsmx_error *err);
+
+/* dsmx_query_cancel() - end it early. Any thread, any signal handler; takes effect at the next call. */
+DSMX_API void dsmx_query_cancel(struct dsmx_query *query);
+
+/* dsmx_query_close() - end it at any point and free it; NULL is fine */
+DSMX_API void dsmx_query_close(struct dsmx_query *query);
+
+/*
+ * dsmx_query_stream() - the rest of the query as an ArrowArrayStream
+ *
+ * @ret_stream: takes the query over; its release closes it
+ */
+DSMX_API int dsmx_query_stream(struct dsmx_query *query, struct ArrowArrayStream *ret_stream);
+
+/*
+ * dsmx_session_fd() - readable when dsmx_query_next(.., 0, ..) may have news. The session's; do not read it.
+ *
+ * Before polling it, call dsmx_query_next() with 0 until it says -EAGAIN.
+ * Return: the descriptor, or -errno.
+ */
+DSMX_API int dsmx_session_fd(struct dsmx_session *session);
+
+/* What a query did, summed over processes; final after its end. */
+struct dsmx_query_stats {
+	uint64_t rows;           /* that dsmx_query_next() returned */
+	uint64_t start_streams;  /* requests sent */
+	uint64_t streams_opened; /* by consumers */
+	uint64_t producer_tasks; /* started */
+	uint64_t ring_frames;    /* passed between processes */
+	uint64_t ring_rows;
+	uint64_t ring_bytes;
+	uint64_t local_frames; /* handed over within one process */
+	uint64_t local_rows;
+	uint64_t overflow_bytes;
+	uint64_t waits; /* times that a producer parked for credit, slabs or ring space */
+	uint64_t retries;
+	uint64_t plan_ns;      /* encode, decode, build */
+	uint64_t first_row_ns; /* from start to the first row */
+	uint64_t run_ns;       /* from start to the end */
+};
+DSMX_API void dsmx_query_stats(const struct dsmx_query *query, struct dsmx_query_stats *ret_stats);
+
+/*
+ * dsmx_query_explain() - EXPLAIN, or after the end EXPLAIN ANALYZE, of what this query runs
+ *
+ * @analyze: with rows, bytes, frames, waits, overflow and retries of each exchange and producer
+ * @ret_text: malloc'ed, the caller's: free()
+ */
+DSMX_API int dsmx_query_explain(const struct dsmx_query *query, bool analyze, char **ret_text);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DSMX_SESSION_H */

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int dx_error(struct dsmx_error *err, int code, const char *fmt, ...)
+{
+	va_list args;
+
+	if (err == NULL)
+		return code;
+	*err = (struct dsmx_error){ .code = code, .worker = -1, .exchange = -1 };
+	va_start(args, fmt);
+	(void)vsnprintf(err->message, sizeof(err->message), fmt, args);
+	va_end(args);
+	return code;
+}
+
+int dx_error_prefix(struct dsmx_error *err, const char *fmt, ...)
+{
+	char said[sizeof(err->message)];
+	va_list args;
+	int n;
+
+	if (err == NULL)
+		return 0;
+	memcpy(said, err->message, sizeof(said));
+	va_start(args, fmt);
+	n = vsnprintf(err->message, sizeof(err->message), fmt, args);
+	va_end(args);
+	if (n >= 0 && (size_t)n < sizeof(err->message))
+		(void)snprintf(err->message + n, sizeof(err->message) - (size_t)n, ": %s", said);
+	return err->code;
+}
+
+const char *dx_strerror(int code)
+{
+	const char *text = strerrordesc_np(code < 0 ? -code : code);
+
+	return text != NULL ? text : "unknown error";
+}
+
+const char *dsmx_exit_reason_str(int reason)
+{
+	static const char *const names[DSMX_EXIT_COUNT] = {
+		[DSMX_EXIT_NONE] = "NONE",
+		[DSMX_EXIT_CLEAN] = "CLEAN",
+		[DSMX_EXIT_CODE] = "EXIT_CODE",
+		[DSMX_EXIT_SIGNAL] = "SIGNAL",
+		[DSMX_EXIT_OOM] = "OOM",
+		[DSMX_EXIT_HUGETLB_LIMIT] = "HUGETLB_LIMIT",
+		[DSMX_EXIT_WATCHDOG] = "WATCHDOG",
+		[DSMX_EXIT_START_TIMEOUT] = "START_TIMEOUT",
+		[DSMX_EXIT_STOP_TIMEOUT] = "STOP_TIMEOUT",
+		[DSMX_EXIT_PROTOCOL] = "PROTOCOL",
+		[DSMX_EXIT_EXEC_FAILED] = "EXEC_FAILED",
+		[DSMX_EXIT_LEADER_GONE] = "LEADER_GONE",
+	};
+
+	return reason >= 0 && reason < DSMX_EXIT_COUNT ? names[reason] : "?";
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * order.h - every happens-before edge between two processes, by name: the only atomics of the tree
+ *
+ * Shared words are touched only through the macros below, and each use names the edge that it is one end
+ * of. `make check-order` refuses an edge that has one end only, so that neither half can be changed or
+ * dropped alone. Every word has one writer, so there is no read-modify-write.
+ *
+ *	edge		release end				acquire end
+ *	TAIL		producer, after descriptor and frame	consumer, before it reads them
+ *	TAKEN		consumer, after it copied descriptors	producer, before it writes their slots again
+ *	RELEASED	consumer, after its last read of frames	producer, before it writes those frames again
+ *			and after the ids in the log		and before it reads the log
+ *	REQUEST		consumer, after the request's fields	producer, before it reads them
+ *	STREAM		producer, after the stream's fields	consumer, before it reads them
+ *	BELL		waker, after what it published		sleeper, before it looks at what was rung for
+ *	CHANGES		waker, after a request or stream word	sleeper, before it scans the words
+ *	PLAN		leader, after the query's record	process, before it reads the record
+ *	STATE		owner, after what a state stands for	peer, before it relies on it
+ *	LIVE		kernel, when the owner dies		watcher
+ *	BEAT		owner, a count that only grows		watcher
+ *
+ * Two fences (store-load, one on each side) make the wait protocol complete; DESIGN.md calls them by their
+ * places. SLEEP stands between a sleeper's `wanted` and its last look, WAKE between a waker's publication
+ * and its look at `wanted`: at least one of the two sees the other.
+ */
+#ifndef DX_BASE_ORDER_H
+#define DX_BASE_ORDER_H
+
+enum dx_edge {
+	DX_EDGE_TAIL,
+	DX_EDGE_TAKEN,
+	DX_EDGE_RELEASED,
+	DX_EDGE_REQUEST,
+	DX_EDGE_STREAM,
+	DX_EDGE_BELL,
+	DX_EDGE_CHANGES,
+	DX_EDGE_PLAN,
+	DX_EDGE_STATE,
+	DX_EDGE_LIVE,
+	DX_EDGE_BEAT,
+};
+
+enum dx_fence_place {
+	DX_FENCE_SLEEP,
+	DX_FENCE_WAKE,
+};
+
+#define dx_store_release(edge, word, value)                                                        \
+	((void)(edge), __atomic_store_n((word), (value), __ATOMIC_RELEASE))
+#define dx_load_acquire(edge, word) ((void)(edge), __atomic_load_n((word), __ATOMIC_ACQUIRE))
+
+/* A store-load fence: what stands before it is visible before what follows is read. */
+#define dx_fence(place) ((void)(place), __atomic_thread_fence(__ATOMIC_SEQ_CST))
+
+/* A word that only this process writes, or one whose order an edge or fence beside it gives. */
+#define dx_load_plain(word)         __atomic_load_n((word), __ATOMIC_RELAXED)
+#define dx_store_plain(word, value) __atomic_store_n((word), (value), __ATOMIC_RELAXED)
+
+#endif /* DX_BASE_ORDER_H */

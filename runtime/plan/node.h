@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * node.h - a plan in memory: relations over expressions
+ *
+ * One representation for everybody: the builder makes it, the codec reads and writes it, EnforceDsmShuffle
+ * rewrites it, the operators are built from it, EXPLAIN prints it. All of it lives in the plan's arena and
+ * is constant once the plan is finished or decoded; nobody but plan/ writes it.
+ */
+#ifndef DX_PLAN_NODE_H
+#define DX_PLAN_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dsmx/exec.h"
+#include "dsmx/plan.h"
+
+/* --- expressions --------------------------------------------------------------------------------------- */
+
+enum dx_expr_kind {
+	DX_EXPR_COLUMN,
+	DX_EXPR_LITERAL,
+	DX_EXPR_CALL,
+	DX_EXPR_CAST, /* args[0] to type */
+	DX_EXPR_CASE, /* args: condition, result, condition, result, ..., otherwise (always there) */
+	DX_EXPR_IN,   /* args[0] in args[1..]: literals of its type */
+};
+
+struct dx_text {
+	const char *bytes;
+	uint32_t len;
+};
+
+/* The value of a literal; which member is in use follows from the type. */
+union dx_value {
+	int64_t i;  /* bool (0, 1), signed integers, date32, timestamps */
+	uint64_t u; /* unsigned integers */
+	double f;   /* both floats */
+	__int128 d; /* decimals, any precision */
+	struct dx_text text;
+};
+
+struct dsmx_expr {
+	enum dx_expr_kind kind;
+	struct dsmx_type type;
+	bool nullable;
+	uint32_t column; /* COLUMN: of the input relation, for a join's condition of the pair */
+	bool is_null;    /* LITERAL */
+	union dx_value value;        /* LITERAL that is not null */
+	enum dsmx_function function; /* CALL */
+	uint32_t arg_count;
+	struct dsmx_expr **args;
+};
+
+/* --- properties ---------------------------------------------------------------------------------------- */
+
+enum dx_partitioning_kind {
+	DX_PARTITIONING_UNKNOWN, /* several partitions, no more is known: what an exchange reports */
+	DX_PARTITIONING_SINGLE,
+	DX_PARTITIONING_HASH,       /* equal keys are in one partition */
+	DX_PARTITIONING_REPLICATED, /* every partition has all rows */
+};
+
+/* How the output of a relation is spread and ordered. */
+struct dx_properties {
+	enum dx_partitioning_kind partitioning;
+	uint32_t partitions; /* 0: as many as its fragment has tasks */
+	const uint32_t *hash_keys;
+	uint32_t hash_key_count;
+	uint32_t hash_seed;
+	const struct dsmx_sort_key *order;
+	uint32_t order_count;
+};
+
+/* --- relations ----------------------------------------------------------------------------------------- */
+
+enum dx_rel_kind {
+	DX_REL_SCAN,
+	DX_REL_LEAF,
+	DX_REL_FILTER,
+	DX_REL_PROJECT,
+	DX_REL_JOIN,
+	DX_REL_AGGREGATE,
+	DX_REL_SORT,
+	DX_REL_LIMIT,
+	DX_REL_EXCHANGE,
+	DX_REL_EXTENSION,
+	DX_REL_KIND_COUNT
+};
+
+/*
+ * A scan's partitions are record batches: task t of n reads batches t, t + n, t + 2n, ... The filter is
+ * numbered by the scan's output columns; `columns` says which of the file's they are. Columns that only
+ * the filter needs are output columns too: a project above drops them.
+ */
+struct dx_scan {
+	const char *path;
+	uint32_t *
+		columns; /* rel.schema.field_count of them: column i of the output is columns[i] of the file */
+	struct dsmx_schema
+		file_schema;      /* as the planner saw it; the scan compares it with the file */
+	struct dsmx_expr *filter; /* NULL: all rows */
+	uint64_t rows; /* in the file when it was planned; an estimate, not on the wire */
+};
+
+struct dx_join {
+	enum dsmx_join_kind kind;
+	uint32_t *left_keys, *right_keys;
+	uint32_t key_count;
+	struct dsmx_expr *condition; /* NULL, or over the pair's columns */
+	bool joinscan;               /* made by dsmx_rel_joinscan(): EXPLAIN says so */
+};
+
+enum dx_phase {
+	DX_PHASE_SINGLE,  /* rows to results */
+	DX_PHASE_PARTIAL, /* rows to states */
+	DX_PHASE_FINAL,   /* states to results */
+};
+
+/*
+ * The columns of a PARTIAL output, and of a FINAL input: the keys, then for each measure its states:
+ *	COUNT_STAR, COUNT	one int64, never null
+ *	SUM, MIN, MAX		one of the result's type; null: no value yet
+ *	AVG			the sum (as SUM of the argument's type), then the int64 count
+ * In a FINAL aggregate keys are columns 0.. of the input, and the measure's `arg` is NULL: its states
+ * follow from its place.
+ */
+struct dx_measure {
+	enum dsmx_aggregate function;
+	struct dsmx_expr *arg;     /* NULL for COUNT_STAR and in the FINAL phase */
+	struct dsmx_type arg_type; /* of the argument, in every phase; DSMX_NONE for COUNT_STAR */
+	struct dsmx_type type;     /* of the result */
+};
+
+struct dx_aggregate {
+	enum dx_phase phase;
+	struct dsmx_expr **keys;
+	uint32_t key_count;
+	struct dx_measure *measures;
+	uint32_t measure_count;
+};
+
+struct dx_sort {
+	struct dsmx_sort_key *keys;
+	uint32_t key_count;
+};
+
+struct dx_limit {
+	uint64_t offset;
+	uint64_t count; /* UINT64_MAX: all */
+};
+
+/*
+ * The one process boundary. The fragment under it runs as `producer_tasks` tasks; each deals its rows to
+ * `partitions` consumers: the tasks of the fragment above. `number` is its place among
+ * collect_dsm_exchanges(), and its name everywhere.
+ */
+struct dx_exchange {
+	uint32_t number;
+	enum dsmx_exchange_kind kind;
+	uint32_t *keys;
+	uint32_t key_count;
+	uint32_t producer_tasks;            /* 0 before distribution */
+	uint32_t partitions;                /* 0 before distribution */
+	struct dsmx_exchange_config config; /* defaults filled in */
+};
+
+struct dx_extension {
+	const char *name;
+	const void *bytes;
+	size_t len_bytes;
+};
+
+struct dsmx_rel {
+	enum dx_rel_kind kind;
+	uint32_t input_count;
+	struct dsmx_rel *inputs[DSMX_OPERATOR_INPUTS];
+	struct dsmx_schema schema; /* of the output */
+	struct dx_properties properties;
+	union {
+		struct dx_scan scan;
+		const char *leaf;            /* LEAF: its name */
+		struct dsmx_expr *condition; /* FILTER */
+		struct dsmx_expr **exprs;    /* PROJECT: schema.field_count of them */
+		struct dx_join join;
+		struct dx_aggregate aggregate;
+		struct dx_sort sort;
+		struct dx_limit limit;
+		struct dx_exchange exchange;
+		struct dx_extension extension;
+	};
+};
+
+/* --- what the layers above need of a plan ------------------------------------------------------------- */
+
+/* The root; NULL before the plan is finished. */
+struct dsmx_rel *dx_plan_root(const struct dsmx_plan *plan);
+
+/* Exchange @number of a distributed plan. */
+struct dsmx_rel *dx_plan_exchange_rel(const struct dsmx_plan *plan, uint32_t number);
+
+/*
+ * The exchange above exchange @number: the one whose producers consume it; -1: the root does. A fragment is
+ * named by the exchange above it, the root's fragment by -1.
+ */
+int dx_plan_consumer(const struct dsmx_plan *plan, uint32_t number);
+
+/* Must the fragment under exchange @number run in the leader (a leaf is in it)? */
+bool dx_plan_leader_only(const struct dsmx_plan *plan, uint32_t number);
+
+/* A hash of plan bytes: the same bytes, the same hash. */
+uint64_t dx_plan_hash(const void *bytes, size_t len);
+
+/* A hash of a schema's types, names left out. */
+uint64_t dx_schema_hash(const struct dsmx_schema *schema);
+
+/*
+ * EXPLAIN with something more at the end of each exchange's line: @note writes it to @buf (may be NULL),
+ * and may add whole lines of its own below by returning them in @ret_below (malloc'ed, or NULL).
+ */
+struct dx_explain_notes {
+	void (*note)(void *arg, uint32_t exchange, char *buf, size_t len, char **ret_below);
+	void *arg;
+};
+int dx_plan_explain(const struct dsmx_plan *plan, const struct dx_explain_notes *notes,
+                    char **ret_text);
+
+/* The name of a function or aggregate as EXPLAIN prints it. */
+const char *dx_function_str(enum dsmx_function function);
+const char *dx_aggregate_str(enum dsmx_aggregate function);
+
+#endif /* DX_PLAN_NODE_H */
