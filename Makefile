@@ -23,7 +23,7 @@ FLAGS_tsan    := -O1 -g -fsanitize=thread
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wundef -Wcast-qual -Wwrite-strings -Wstrict-prototypes \
         -Wmissing-prototypes -Wold-style-definition -Wredundant-decls -Wvla -Wformat=2 \
-        -Wimplicit-fallthrough -Wconversion -Wsign-conversion
+        -Wimplicit-fallthrough -Wconversion -Wsign-conversion -Wno-format-truncation
 
 DX_CFLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -Iinclude -Iruntime \
              -DDSMX_VERSION='"$(VERSION)"' $(WARN) $(FLAGS_$(VARIANT)) -MMD -MP
