@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "batch/value.h"
 #include "dsmx/exec.h"
 #include "dsmx/plan.h"
 
@@ -24,20 +25,6 @@ enum dx_expr_kind {
 	DX_EXPR_CAST, /* args[0] to type */
 	DX_EXPR_CASE, /* args: condition, result, condition, result, ..., otherwise (always there) */
 	DX_EXPR_IN,   /* args[0] in args[1..]: literals of its type */
-};
-
-struct dx_text {
-	const char *bytes;
-	uint32_t len;
-};
-
-/* The value of a literal; which member is in use follows from the type. */
-union dx_value {
-	int64_t i;  /* bool (0, 1), signed integers, date32, timestamps */
-	uint64_t u; /* unsigned integers */
-	double f;   /* both floats */
-	__int128 d; /* decimals, any precision */
-	struct dx_text text;
 };
 
 struct dsmx_expr {
