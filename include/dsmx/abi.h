@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * abi.h - the page: what one process publishes and every other process of its session reads
+ *
+ * Every process of a session owns one page segment and one data segment and is the only one that writes
+ * them. All processes of a session have the same layout, which follows from four numbers in the header:
+ * peers (0 is the leader, 1.. are the workers), slots (streams for each pair of processes and direction),
+ * frames (that one stream may have out), tasks (records). In this order, each part on a 64-byte line:
+ *
+ *	struct dsmx_page_abi		header
+ *	__u64 mapped[peers]		the epoch of each peer's segments that this process has mapped; 0: none
+ *	struct dsmx_live_abi[peers]	one liveness word for each process that watches this one
+ *	struct dsmx_bell_abi[peers]	what this process says to that peer
+ *	struct dsmx_query_abi[QUERIES]	leader: plans on offer. Worker: only `closed` is used
+ *	struct dsmx_error_abi[ERRORS]	texts that stream words of state ERROR and NAK refer to
+ *	struct dsmx_task_abi[tasks]	what each producer task does and did
+ *	__u64 request[peers][slots]	request words: what this process wants as a consumer
+ *	__u64 stream[peers][slots]	stream words: what it answers as a producer
+ *	struct dsmx_request_abi[peers][slots]
+ *	struct dsmx_stream_abi[peers][slots]
+ *	__u32 log[peers][slots][frames]	release logs: frame ids, in the order in which they came back
+ *
+ * Consumer C and producer P of a stream agree on the place by construction: C's request [P][i] is answered
+ * by P's stream [C][i]. A word is a generation (upper 56 bits, chosen by the consumer, growing) and a state
+ * (lower 8). Each side fills the other fields of its record and resets its counts before it stores the word
+ * that announces them, and the other reads them only after it has read that word.
+ *
+ *	consumer's word		producer's answer in the same generation
+ *	START			RUNNING, then exactly one of FIN, ERROR, NAK, CANCELLED
+ *	CANCEL			CANCELLED, or what was final before
+ *	DONE			none: the consumer has seen the final answer and released every frame
+ *
+ * Everything in this file is fixed-width and read by processes that did not write it. To change a layout:
+ * change the struct, its assertion and DSMX_ABI_VERSION.
+ */
+#ifndef DSMX_ABI_H
+#define DSMX_ABI_H
+
+/* Compiled as C, as C++ and for BPF: no libc header, and vmlinux.h brings its own __u32. */
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#ifdef __cplusplus
+#define DSMX_ABI_ASSERT(cond, why) static_assert(cond, why)
+#else
+#define DSMX_ABI_ASSERT(cond, why) _Static_assert(cond, why)
+#endif
+
+#define DSMX_ABI_VERSION 1U
+#define DSMX_PAGE_MAGIC  0x656761702d786d64ULL /* "dmx-page", little-endian */
+#define DSMX_LINE_BYTES  64U
+
+#define DSMX_ABI_QUERIES    16U /* plans on offer at once */
+#define DSMX_ABI_ERRORS     16U
+#define DSMX_ABI_ERROR_TEXT 472U
+#define DSMX_ABI_PEERS      65U /* most: the leader and 64 workers */
+#define DSMX_ABI_LEADER     0U
+
+/* --- words ---------------------------------------------------------------------------------------------- */
+
+#define DSMX_WORD(generation, state) (((__u64)(generation) << 8) | (__u64)(state))
+#define DSMX_WORD_STATE(word)        ((__u32)((word) & 0xff))
+#define DSMX_WORD_GENERATION(word)   ((__u64)(word) >> 8)
+
+/* States of request words. */
+#define DSMX_REQUEST_NONE   0U
+#define DSMX_REQUEST_START  1U
+#define DSMX_REQUEST_CANCEL 2U
+#define DSMX_REQUEST_DONE   3U
+
+/* States of stream words. */
+#define DSMX_STREAM_NONE      0U
+#define DSMX_STREAM_RUNNING   1U
+#define DSMX_STREAM_FIN       2U
+#define DSMX_STREAM_ERROR     3U
+#define DSMX_STREAM_NAK       4U
+#define DSMX_STREAM_CANCELLED 5U
+
+/* States of a process. */
+#define DSMX_STATE_STARTING 0U
+#define DSMX_STATE_OPEN     1U
+#define DSMX_STATE_END      2U /* leader: SessionEnd. Worker: it leaves. */
+
+/* States of a query record's word. */
+#define DSMX_QUERY_NONE   0U
+#define DSMX_QUERY_OPEN   1U
+#define DSMX_QUERY_CLOSED 2U
+
+/* --- parts of the page ---------------------------------------------------------------------------------- */
+
+struct dsmx_page_abi {
+	/* line 0: constant once the peers have the segment */
+	__u64 magic;
+	__u32 version;
+	__u32 peer; /* this process's number */
+	__u64 session;
+	__u64 epoch; /* of this incarnation; never 0, never used twice in a session */
+	__u32 pid;
+	__u32 peers;
+	__u32 slots;
+	__u32 frames;
+	__u32 tasks;
+	__u32 reserved0;
+	__u64 data_bytes;
+
+	/* line 1 */
+	__u32 state; /* DSMX_STATE_ */
+	__u32 reserved1;
+	__u64 beat;          /* grows with every turn of the reactor */
+	__u64 start_streams; /* requests sent, streams opened by consumers, ... since the start: counters */
+	__u64 naks;
+	__u64 stale;      /* foreign words of an older generation or attempt that were ignored */
+	__u64 late_parks; /* must stay 0 */
+	__u64 parks;
+	__u64 wakes; /* bells rung with a wake call */
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_page_abi) == 2 * DSMX_LINE_BYTES, "two lines");
+
+/*
+ * A robust futex for one watching process. The owner's thread has it in its robust list, with FUTEX_WAITERS
+ * set, so that the kernel marks it FUTEX_OWNER_DIED and wakes the watcher within microseconds of its death.
+ */
+struct dsmx_live_abi {
+	__u64 next; /* the owner's list link: an address of no use to others */
+	__u32 word;
+	__u32 reserved[13];
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_live_abi) == DSMX_LINE_BYTES, "one line");
+
+/*
+ * What this process says to one peer, all on one line: the bell that the peer sleeps on, and what to read.
+ *
+ * @bell: moves when the peer is to wake up; its futex
+ * @armed: not 0: this process is about to sleep, or sleeps: who changes a word for it must ring its own bell
+ * @changes: grows after every change of a request or stream word for the peer, or of a query record
+ * @requests, @streams: slots in use are below these
+ */
+struct dsmx_bell_abi {
+	__u32 bell;
+	__u32 armed;
+	__u64 changes;
+	__u32 requests;
+	__u32 streams;
+	__u32 reserved[10];
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_bell_abi) == DSMX_LINE_BYTES, "one line");
+
+/*
+ * A plan on offer, in the leader's page; its bytes are in the leader's data. @word: generation and
+ * DSMX_QUERY_ state, stored last. Workers echo in their own page, at the same index, the generation that they
+ * have closed; the leader reuses a record when all live ones have.
+ *
+ * Task t of a fragment that is not bound to the leader runs at peer placement[t % placements].
+ */
+struct dsmx_query_abi {
+	__u64 word;
+	__u64 closed; /* worker: the last generation that is closed here */
+	__u64 id;
+	__u64 plan_offset;
+	__u64 plan_bytes;
+	__u64 plan_hash;
+	__u32 attempt;
+	__u32 placements;
+	__u64 deadline_ns;
+	__u8 placement[64];
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_query_abi) == 2 * DSMX_LINE_BYTES, "two lines");
+
+/* A text for one or more words of state ERROR or NAK; written before the word. */
+struct dsmx_error_abi {
+	__u64 query;
+	__u32 exchange;
+	__u32 task;
+	__s32 code;
+	__s32 worker; /* where it began */
+	__u64 time_ns;
+	__u32 reserved;
+	__u32 len;
+	char text[DSMX_ABI_ERROR_TEXT];
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_error_abi) == 8 * DSMX_LINE_BYTES, "eight lines");
+
+/* Why a task is parked. */
+#define DSMX_PARK_NONE   0U /* it runs, or is ready */
+#define DSMX_PARK_INPUT  1U /* for rows of the streams that it reads */
+#define DSMX_PARK_CREDIT 2U /* for a consumer to release frames */
+#define DSMX_PARK_SLAB   3U /* for any reader to release slabs */
+#define DSMX_PARK_OTHER  4U /* application, timer, disk */
+
+/*
+ * A producer task: what it waits for (the deadlock walk reads it) and what it did (EXPLAIN ANALYZE reads
+ * it). Written by its process alone; reused when the query is closed.
+ */
+struct dsmx_task_abi {
+	/* line 0: who, and what it waits for */
+	__u64 query; /* 0: free */
+	__u32 exchange;
+	__u32 task;
+	__u32 attempt;
+	__u32 state; /* DSMX_STREAM_ */
+	__u64 park;  /* number of the park, grows */
+	__u32 park_kind;
+	__u32 park_partition; /* CREDIT: the output that is full */
+	__u32 park_exchange;  /* INPUT: the exchange it reads */
+	__u32 reserved0;
+	__u64 recv_ns; /* StartStream seen */
+	__u64 start_ns;
+
+	/* line 1, 2: counts */
+	__u64 rows;
+	__u64 bytes;
+	__u64 ring_frames;
+	__u64 ring_rows;
+	__u64 ring_bytes;
+	__u64 local_frames;
+	__u64 local_rows;
+	__u64 overflow_bytes;
+	__u64 parks;
+	__u64 parked_ns;
+	__u64 start_streams; /* sent by consumers in this task's fragment */
+	__u64 streams;       /* opened by them */
+	__u64 first_commit_ns;
+	__u64 end_ns;
+	__u64 dropped_rows; /* for partitions that were cancelled */
+	__u64 reserved1;
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_task_abi) == 3 * DSMX_LINE_BYTES, "three lines");
+
+/* A consumer's side of a stream. */
+struct dsmx_request_abi {
+	/* line 0: filled before START or CANCEL */
+	__u64 query;
+	__u32 exchange;
+	__u32 task; /* the producer's */
+	__u32 partition;
+	__u32 partitions; /* as the consumer counts them */
+	__u32 attempt;
+	__u32 reserved0;
+	__u64 plan_hash;
+	__u64 schema_hash;
+	__u64 sent_ns;
+	__u64 first_read_ns;
+
+	/* line 1: counts; never wrap */
+	__u64 taken;    /* descriptors copied out */
+	__u64 released; /* length of the release log */
+	__u64 wanted;   /* wake me when your tail passes this */
+	__u64 reserved1[5];
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_request_abi) == 2 * DSMX_LINE_BYTES, "two lines");
+
+/* A producer's side of a stream. */
+struct dsmx_stream_abi {
+	/* line 0: filled before RUNNING, the last three before a final state */
+	__u64 query;
+	__u32 exchange;
+	__u32 task;
+	__u64 ring_offset; /* of the descriptors, in the producer's data */
+	__u32 ring_slots;  /* power of two */
+	__u32 reserved0;
+	__u64 recv_ns;
+	__u64 start_ns;
+	__u64 final_tail;
+	__s32 code;  /* ERROR, NAK: negative errno */
+	__u32 error; /* ERROR, NAK: index into the error records */
+
+	/* line 1: counts; never wrap */
+	__u64 tail;            /* descriptors published */
+	__u64 wanted_taken;    /* wake me when your taken passes this */
+	__u64 wanted_released; /* the same for released */
+	__u64 first_commit_ns;
+	__u64 reserved1[4];
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_stream_abi) == 2 * DSMX_LINE_BYTES, "two lines");
+
+/*
+ * A `wanted` word is crossed when a count goes from at most `wanted` to more. Disarmed, it lies so far behind
+ * that no count can cross it.
+ */
+#define DSMX_WANTED_NONE (1ULL << 63)
+
+/* One frame on its way: a slot of a stream's ring. */
+struct dsmx_descriptor_abi {
+	__u64 offset; /* in the producer's data, a multiple of 64 */
+	__u32 bytes;
+	__u32 rows;
+	__u32 frame;      /* id, below the session's frames */
+	__u32 generation; /* lower 32 bits */
+	__u64 reserved;
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_descriptor_abi) == 32, "two to a line");
+
+/* --- frames ----------------------------------------------------------------------------------------------- */
+
+#define DSMX_FRAME_MAGIC 0x66786d64U /* "dmxf" */
+
+/*
+ * The header of a frame: a batch without schema. @columns parts follow it, then the buffers, each on a
+ * 64-byte line, at offsets from the frame's start. Types and their number are the exchange's, from the plan.
+ */
+struct dsmx_frame_abi {
+	__u32 magic;
+	__u32 rows;
+	__u32 columns;
+	__u32 bytes; /* of the whole frame */
+};
+
+struct dsmx_frame_column_abi {
+	__u32 validity; /* offset; 0: no nulls */
+	__u32 values;   /* offset of values, bits or offsets */
+	__u32 text;     /* offset of text bytes; 0: not text */
+	__u32 text_bytes;
+};
+
+#endif /* DSMX_ABI_H */
