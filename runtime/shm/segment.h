@@ -18,10 +18,11 @@
 #include "dsmx/session.h"
 
 struct dx_segment {
-	void *base;            /* mapping; NULL: none */
-	size_t bytes;          /* whole pages of the kind that was got */
-	int fd;                /* the owner's, to send; -1 with a peer */
-	enum dsmx_pages pages; /* what was got: never AUTO */
+	void *base;   /* mapping; NULL: none */
+	size_t bytes; /* whole pages of the kind that was got */
+	int fd;       /* the owner's, to send; -1 with a peer */
+	enum dsmx_pages
+		pages; /* what was got: never AUTO. With a peer HUGETLB or SMALL: it cannot tell */
 };
 
 /*
