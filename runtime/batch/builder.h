@@ -19,9 +19,13 @@ struct dx_builder;
 int dx_builder_new(const struct dsmx_schema *schema, struct dx_builder **ret_builder) DX_MUST_CHECK;
 void dx_builder_free(struct dx_builder *builder);
 
+/* The same, with every decimal 16 bytes wide as Arrow's files and arrays have it. */
+int dx_builder_new_wide(const struct dsmx_schema *schema,
+                        struct dx_builder **ret_builder) DX_MUST_CHECK;
+
 /*
  * Append the selected rows of @batch. Returns 0, -ENOMEM, or -ERANGE where a text column with 32-bit offsets
- * would pass 2 GiB; on failure the builder is as it was.
+ * would pass 2 GiB or the builder UINT32_MAX rows; on failure it is as it was.
  */
 int dx_builder_append(struct dx_builder *builder, const struct dsmx_batch *batch) DX_MUST_CHECK;
 
@@ -29,13 +33,11 @@ int dx_builder_append(struct dx_builder *builder, const struct dsmx_batch *batch
 int dx_builder_append_rows(struct dx_builder *builder, const struct dsmx_batch *batch,
                            const uint32_t *rows, uint32_t count) DX_MUST_CHECK;
 
+/* Rows, and the bytes that their values take (memory set aside beyond that is not counted). */
 uint64_t dx_builder_rows(const struct dx_builder *builder);
 uint64_t dx_builder_bytes(const struct dx_builder *builder);
 
-/*
- * The columns as a batch without selection; valid until the next append, clear or free. At most
- * UINT32_MAX rows.
- */
+/* The columns as a batch without selection; valid until the next append, clear or free. */
 void dx_builder_view(const struct dx_builder *builder, struct dsmx_batch *ret_batch);
 
 /* No rows, memory kept. */
