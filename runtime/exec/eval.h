@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "dsmx/batch.h"
@@ -28,13 +29,22 @@ struct dx_eval;
  * @values: fixed width: dsmx_type_width() bytes each; bool: one byte each, 0 or 1; text and binary:
  *	struct dx_text each (bytes belong to the batch or to the evaluator)
  *
- * The value under a null is some value of the type.
+ * The value under a null is some value of the type. Values of 16 bytes may be aligned to 8 only, as in a
+ * file: load them with dx_load_i128().
  */
 struct dx_vector {
 	struct dsmx_type type;
 	const uint8_t *valid;
 	const void *values;
 };
+
+static inline __int128 dx_load_i128(const void *values, size_t i)
+{
+	__int128 value;
+
+	memcpy(&value, (const uint8_t *)values + 16 * i, sizeof(value));
+	return value;
+}
 
 int dx_eval_new(const struct dsmx_expr *expr, struct dx_eval **ret_eval,
                 struct dsmx_error *err) DX_MUST_CHECK;
@@ -57,7 +67,12 @@ int dx_eval_run(struct dx_eval *eval, const struct dsmx_batch *batch, struct dx_
 int dx_eval_select(struct dx_eval *eval, const struct dsmx_batch *batch, uint32_t *ret_rows,
                    uint32_t *ret_count, struct dsmx_error *err) DX_MUST_CHECK;
 
-/* One column of a batch, its selected rows, as a dense vector; @scratch as an evaluator without expression. */
+/*
+ * One column of a batch, its selected rows, as a dense vector: an evaluator without an expression. Fixed-width
+ * values of rows that stand side by side stay where they are.
+ *
+ * dx_gather_run() returns 0, -EINVAL (over DX_VECTOR_ROWS selected rows), -ERANGE (a text of over 4 GiB).
+ */
 struct dx_gather;
 int dx_gather_new(struct dsmx_type type, struct dx_gather **ret_gather) DX_MUST_CHECK;
 void dx_gather_free(struct dx_gather *gather);
@@ -65,8 +80,10 @@ int dx_gather_run(struct dx_gather *gather, const struct dsmx_batch *batch, uint
                   struct dx_vector *ret_vector) DX_MUST_CHECK;
 
 /*
- * A dense vector as an Arrow column of @count rows in memory that @gather owns (the opposite way): what a
- * project gives on. Bytes to bits, texts to offsets and bytes.
+ * A dense vector as an Arrow column of @count rows (the opposite way): what a project gives on. Bytes to
+ * bits, texts to offsets and bytes, in memory that @gather owns; fixed-width values stay where they are.
+ *
+ * Returns 0, -EINVAL (over DX_VECTOR_ROWS rows), -ENOMEM, -ERANGE (over 2 GiB of text with 32-bit offsets).
  */
 int dx_gather_column(struct dx_gather *gather, const struct dx_vector *vector, uint32_t count,
                      struct dsmx_column *ret_column) DX_MUST_CHECK;
