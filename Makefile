@@ -9,7 +9,11 @@ OUT     := build/$(VARIANT)
 LIB_SRC  := $(sort $(wildcard runtime/*/*.c))
 TEST_SRC := $(sort $(wildcard selftests/*_test.c))
 
-LIB_OBJ  := $(LIB_SRC:%.c=$(OUT)/%.o)
+GEN      := $(OUT)/gen
+PROTO    := $(sort $(wildcard runtime/*/*.proto))
+PB_SRC   := $(PROTO:runtime/%.proto=$(GEN)/%.pb-c.c)
+
+LIB_OBJ  := $(LIB_SRC:%.c=$(OUT)/%.o) $(PB_SRC:.c=.o)
 TESTS    := $(TEST_SRC:%.c=$(OUT)/%)
 STATIC   := $(OUT)/libdsmx.a
 SHARED   := $(OUT)/libdsmx.so.$(VERSION)
@@ -25,7 +29,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wundef -Wcast-qual -Wwrite-strings -Wstr
         -Wmissing-prototypes -Wold-style-definition -Wredundant-decls -Wvla -Wformat=2 \
         -Wimplicit-fallthrough -Wconversion -Wsign-conversion -Wno-format-truncation
 
-DX_CFLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -Iinclude -Iruntime \
+DX_CFLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -Iinclude -Iruntime -I$(GEN) \
              -DDSMX_VERSION='"$(VERSION)"' $(WARN) $(FLAGS_$(VARIANT)) -MMD -MP
 LIBS := -luring -lnuma -lprotobuf-c -lpthread -ldl
 
@@ -44,6 +48,18 @@ $(OUT)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(DX_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+# protoc-c's code is not ours to keep free of warnings.
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: runtime/%.proto
+	@mkdir -p $(@D)
+	$(call say,PROTO,$<)
+	$(Q)protoc-c --proto_path=runtime --c_out=$(GEN) $<
+
+$(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu11 -fPIC -fvisibility=hidden -I$(GEN) $(FLAGS_$(VARIANT)) $(CFLAGS) -w -c -o $@ $<
+
+$(patsubst %.c,$(OUT)/%.o,$(wildcard runtime/plan/codec*.c)): | $(PB_SRC:.c=.h)
 
 # One relocatable object with the internal names made local: dx_* cannot clash with the application's.
 $(OUT)/libdsmx.o: $(LIB_OBJ)
