@@ -141,6 +141,38 @@ DSMX_API int dsmx_type_parse(const char *text, struct dsmx_type *ret_type);
 DSMX_API const char *dsmx_type_format(struct dsmx_type type, char *buf, size_t len);
 
 /*
+ * dsmx_value_parse() - a value from its text, as `dsmx import` and literals read it
+ *
+ * @type: any but text and binary
+ * @ret_value: dsmx_type_width() bytes; a bool as one byte, 0 or 1
+ * Return: 0, -EINVAL: not the text of such a value, -ERANGE: one that does not fit the type.
+ */
+DSMX_API int dsmx_value_parse(struct dsmx_type type, const char *text, size_t len, void *ret_value);
+
+/* Has row @row of a column no value? */
+DSMX_API bool dsmx_column_is_null(const struct dsmx_column *column, uint32_t row);
+
+/*
+ * dsmx_column_text() - a text or binary value, in place
+ *
+ * @row: of the column, not null
+ * Return: its bytes, not 0-ended.
+ */
+DSMX_API const char *dsmx_column_text(struct dsmx_type type, const struct dsmx_column *column,
+                                      uint32_t row, size_t *ret_len);
+
+/*
+ * dsmx_column_format() - a value as text, as PostgreSQL casts it to text
+ *
+ * @row: of the column, not null
+ * @buf: gets the text, at most @len bytes with its 0; 64 are always enough for all but text and
+ *	binary. Binary is "\\x" and hexadecimal digits.
+ * Return: the length of the whole text without the 0, as snprintf(3).
+ */
+DSMX_API size_t dsmx_column_format(struct dsmx_type type, const struct dsmx_column *column,
+                                   uint32_t row, char *buf, size_t len);
+
+/*
  * dsmx_schema_import() - an ArrowSchema (a struct of the columns) as a schema
  *
  * @schema: not consumed
