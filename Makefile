@@ -1,89 +1,265 @@
 # dsmx: make [VARIANT=release|debug|asan|tsan] [CC=gcc|clang-19] [V=1] <target>; `make help` lists the targets.
+#
+# Sources are found by their place: runtime/LAYER/*.c is the library, tools/NAME/*.c a program, selftests/x_test.c
+# a test program, selftests/x_plugin.c a shared object that a test loads, docs/examples/x.c an example. What is
+# made lies in build/VARIANT; a change of compiler or flags rebuilds what it touches, without `make clean`.
 
-# --- what is built -----------------------------------------------------------------------------------
+# --- what is built ------------------------------------------------------------------------------------
 
 VERSION := 0.1
+SONAME  := libdsmx.so.0
 VARIANT ?= release
-OUT     := build/$(VARIANT)
+OUT     ?= build/$(VARIANT)
+GEN     := $(OUT)/gen
 
-LIB_SRC  := $(sort $(wildcard runtime/*/*.c))
-TEST_SRC := $(sort $(wildcard selftests/*_test.c))
+LIB_SRC     := $(sort $(wildcard runtime/*/*.c))
+PROTO       := $(sort $(wildcard runtime/*/*.proto))
+TEST_SRC    := $(sort $(wildcard selftests/*_test.c))
+TEST_SH     := $(sort $(wildcard selftests/*_test.sh))
+PLUGIN_SRC  := $(sort $(wildcard selftests/*_plugin.c))
+EXAMPLE_SRC := $(sort $(wildcard docs/examples/*.c))
+PUBLIC_H    := $(sort $(wildcard include/dsmx/*.h))
 
-GEN      := $(OUT)/gen
-PROTO    := $(sort $(wildcard runtime/*/*.proto))
-PB_SRC   := $(PROTO:runtime/%.proto=$(GEN)/%.pb-c.c)
+# A program is built once its folder has sources; what programs share is in tools/lib.
+TOOLS     := $(foreach t,dsmx dsmx-worker dsmx-bench,$(if $(wildcard tools/$t/*.c),$t))
+TOOLS_LIB := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tools/lib/*.c)))
+tool_obj   = $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tools/$1/*.c)))
 
-LIB_OBJ  := $(LIB_SRC:%.c=$(OUT)/%.o) $(PB_SRC:.c=.o)
-TESTS    := $(TEST_SRC:%.c=$(OUT)/%)
+GEN_C    := $(PROTO:runtime/%.proto=$(GEN)/%.pb-c.c)
+GEN_H    := $(GEN_C:.c=.h)
+GEN_OBJ  := $(GEN_C:.c=.o)
+OWN_OBJ  := $(LIB_SRC:%.c=$(OUT)/%.o)
+LIB_OBJ  := $(OWN_OBJ) $(GEN_OBJ)
+TEST_BIN := $(TEST_SRC:%.c=$(OUT)/%)
+PLUGINS  := $(PLUGIN_SRC:%.c=$(OUT)/%.so)
+EXAMPLES := $(EXAMPLE_SRC:docs/%.c=$(OUT)/%) $(EXAMPLE_SRC:docs/%.c=$(OUT)/%-cxx)
+RUNNER   := $(OUT)/selftests/run
 STATIC   := $(OUT)/libdsmx.a
 SHARED   := $(OUT)/libdsmx.so.$(VERSION)
+LINKS    := $(OUT)/$(SONAME) $(OUT)/libdsmx.so
+LIBRARY  := $(STATIC) $(SHARED) $(LINKS)
+TOOL_BIN := $(TOOLS:%=$(OUT)/%)
 
 # --- how ----------------------------------------------------------------------------------------------
+
+comma := ,
 
 FLAGS_release := -O2 -g
 FLAGS_debug   := -Og -g3
 FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tsan    := -O1 -g -fsanitize=thread
+FLAGS         := $(or $(FLAGS_$(VARIANT)),$(error VARIANT is release, debug, asan or tsan, not "$(VARIANT)"))
 
+# Where the loops over vectors are, the compiler is to unroll and vectorise them.
+FAST := batch exec exchange
+ifeq ($(VARIANT),release)
+$(FAST:%=$(OUT)/runtime/%/%.o): SPEED := -O3
+endif
+
+# Sentences are cut to size by snprintf() on purpose, hence no -Wformat-truncation.
 WARN := -Wall -Wextra -Werror -Wshadow -Wundef -Wcast-qual -Wwrite-strings -Wstrict-prototypes \
         -Wmissing-prototypes -Wold-style-definition -Wredundant-decls -Wvla -Wformat=2 \
         -Wimplicit-fallthrough -Wconversion -Wsign-conversion -Wno-format-truncation
 
-DX_CFLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -Iinclude -Iruntime -I$(GEN) \
-             -DDSMX_VERSION='"$(VERSION)"' $(WARN) $(FLAGS_$(VARIANT)) -MMD -MP
-LIBS := -luring -lnuma -lprotobuf-c -lpthread -ldl
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+LIBEXECDIR ?= $(PREFIX)/libexec/dsmx
+
+COMMON    := -D_GNU_SOURCE -fPIC -fvisibility=hidden -Iinclude -DDSMX_VERSION='"$(VERSION)"' $(FLAGS)
+DX_CFLAGS := -std=gnu11 $(COMMON) $(WARN)
+DEPGEN     = -MMD -MP -MF $(@:.o=.d)
+LIBS      := -Wl,--as-needed -luring -lnuma -lprotobuf-c -lseccomp -lzstd -llz4 -lpthread -ldl
+RPATH     := -Wl,-rpath,'$$ORIGIN:$$ORIGIN/..:$$ORIGIN/../lib:$$ORIGIN/../../lib'
+
+# libpg_query carries its own protobuf-c and parts of PostgreSQL: they stay inside `dsmx`.
+PG_QUERY_A := $(filter /%,$(shell $(CC) -print-file-name=libpg_query.a 2>/dev/null))
+PG_QUERY   := $(if $(PG_QUERY_A),$(PG_QUERY_A) -Wl$(comma)--exclude-libs$(comma)ALL,-lpg_query)
 
 Q   := $(if $(V),,@)
 say  = @printf '  %-6s %s\n' '$(1)' '$(2)'
 
 # --- rules --------------------------------------------------------------------------------------------
 
-.PHONY: all clean help
+.PHONY: all library tools tests examples FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
+.DEFAULT_GOAL := all
 
-all: $(STATIC) $(SHARED) $(TESTS)		## the library, the tools and the selftests
+all: library tools tests examples		## the library, the tools, the selftests and the examples
+library: $(LIBRARY)
+tools: $(TOOL_BIN)
+tests: $(TEST_BIN) $(PLUGINS) $(RUNNER) $(TOOL_BIN)
+examples: $(EXAMPLES)
 
-$(OUT)/%.o: %.c
+# Stamps hold what a build was made with, and change only when that does: flags, and lists of files, as one that
+# is gone must leave the library too.
+$(OUT)/.flags: export STAMP = $(CC) $(CXX) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(DX_CFLAGS) $(LIBS)
+$(OUT)/.files: export STAMP = $(LIB_SRC) $(PROTO) $(wildcard tools/*/*.c)
+$(OUT)/.prefix: export STAMP = $(LIBEXECDIR)
+$(OUT)/.flags $(OUT)/.files $(OUT)/.prefix: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$STAMP" | cmp -s - $@ || printf '%s\n' "$$STAMP" >$@
+
+$(OUT)/runtime/%.o: INCLUDE := -Iruntime -I$(GEN)
+$(OUT)/selftests/%.o: INCLUDE := -Iruntime -I$(GEN) -Itools
+$(OUT)/tools/%.o: INCLUDE := -Itools
+$(OUT)/selftests/%.o: DEFINE := -DDSMX_TOP='"$(CURDIR)"'
+$(OUT)/runtime/worker/%.o: DEFINE := -DDSMX_LIBEXECDIR='"$(LIBEXECDIR)"'
+$(patsubst %.c,$(OUT)/%.o,$(filter runtime/worker/%,$(LIB_SRC))): $(OUT)/.prefix
+
+$(OUT)/%.o: %.c $(OUT)/.flags | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(DX_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(DX_CFLAGS) $(SPEED) $(INCLUDE) $(DEFINE) $(DEPGEN) $(CFLAGS) -c -o $@ $<
 
-# protoc-c's code is not ours to keep free of warnings.
 $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: runtime/%.proto
-	@mkdir -p $(@D)
-	$(call say,PROTO,$<)
+	@mkdir -p $(GEN)
+	$(call say,PROTOC,$<)
 	$(Q)protoc-c --proto_path=runtime --c_out=$(GEN) $<
 
-$(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
+# Generated code: not ours to keep free of warnings.
+$(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c $(OUT)/.flags
 	$(call say,CC,$<)
-	$(Q)$(CC) -std=gnu11 -fPIC -fvisibility=hidden -I$(GEN) $(FLAGS_$(VARIANT)) $(CFLAGS) -w -c -o $@ $<
-
-$(patsubst %.c,$(OUT)/%.o,$(wildcard runtime/plan/codec*.c)): | $(PB_SRC:.c=.h)
+	$(Q)$(CC) -std=gnu11 $(COMMON) -w -I$(GEN) $(DEPGEN) $(CFLAGS) -c -o $@ $<
 
 # One relocatable object with the internal names made local: dx_* cannot clash with the application's.
-$(OUT)/libdsmx.o: $(LIB_OBJ)
+$(OUT)/libdsmx.o: $(LIB_OBJ) $(OUT)/.files
 	$(call say,LD,$@)
-	$(Q)$(LD) -r -o $@ $^
+	$(Q)$(LD) -r -o $@ $(LIB_OBJ)
 	$(Q)objcopy --localize-hidden $@
 
 $(STATIC): $(OUT)/libdsmx.o
 	$(call say,AR,$@)
-	$(Q)$(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $<
 
-$(SHARED): $(LIB_OBJ) runtime/dsmx.map
+$(SHARED): $(LIB_OBJ) $(OUT)/.files runtime/dsmx.map
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(FLAGS_$(VARIANT)) -shared -Wl,-soname,libdsmx.so.0 -Wl,--version-script=runtime/dsmx.map \
+	$(Q)$(CC) $(FLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=runtime/dsmx.map -Wl,-z,now \
+		$(if $(filter release debug,$(VARIANT)),-Wl$(comma)-z$(comma)defs) \
 		$(LDFLAGS) -o $@ $(LIB_OBJ) $(LIBS)
 
-$(OUT)/selftests/%: $(OUT)/selftests/%.o $(LIB_OBJ)
+$(LINKS): $(SHARED)
+	$(Q)ln -sf $(notdir $(SHARED)) $@
+
+# A program sees the library as an application does: its public headers, its shared object.
+define tool
+$(OUT)/$1: $(call tool_obj,$1) $(TOOLS_LIB) $(OUT)/.files $(LINKS)
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $(FLAGS) $$(LDFLAGS) -o $$@ $(call tool_obj,$1) $(TOOLS_LIB) -L$(OUT) -ldsmx $(RPATH) $2 -lpthread -lm
+endef
+$(eval $(call tool,dsmx,$(PG_QUERY)))
+$(eval $(call tool,dsmx-worker))
+$(eval $(call tool,dsmx-bench))
+
+# A test looks behind the public headers, so it is linked with the objects themselves; one of the name
+# dsmx_x_test.c, a test of what is inside the command, with the command's objects but its main.o as well.
+TEST_TOOL := $(filter-out $(OUT)/tools/dsmx/main.o,$(call tool_obj,dsmx)) $(TOOLS_LIB)
+
+$(OUT)/selftests/dsmx_%_test: $(OUT)/selftests/dsmx_%_test.o $(LIB_OBJ) $(TEST_TOOL) $(OUT)/.files
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(FLAGS_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(PG_QUERY) $(LIBS) -lm
+
+$(OUT)/selftests/%_test: $(OUT)/selftests/%_test.o $(LIB_OBJ) $(OUT)/.files
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS) -lm
+
+# Plug-ins take the library's names from the process that loads them.
+$(OUT)/selftests/%_plugin.so: $(OUT)/selftests/%_plugin.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FLAGS) -shared $(LDFLAGS) -o $@ $<
+
+$(RUNNER): $(OUT)/selftests/run.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $<
+
+# An example is what a stranger would compile: once as C11, once as C++17.
+STRICT := -Wall -Wextra -Werror -pedantic -Iinclude $(FLAGS)
+$(OUT)/examples/%: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 $(STRICT) $(CFLAGS) $(LDFLAGS) -o $@ $< -L$(OUT) -ldsmx $(RPATH)
+
+$(OUT)/examples/%-cxx: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(Q)$(CXX) -std=c++17 $(STRICT) $(CXXFLAGS) $(LDFLAGS) -o $@ -x c++ $< -x none -L$(OUT) -ldsmx $(RPATH)
+
+-include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(PLUGINS:.so=.d) $(RUNNER).d \
+         $(patsubst %.c,$(OUT)/%.d,$(wildcard tools/*/*.c))
+
+# --- run and check ------------------------------------------------------------------------------------
+
+CLANG_FORMAT ?= clang-format-19
+CHECKS       := $(filter-out checks,$(patsubst .ci/check-%,%,$(sort $(wildcard .ci/check-*))))
+
+.PHONY: demo selftests unittests run-selftests run-unittests run-demo deps deps-check deps-bench \
+        check check-checks $(CHECKS:%=check-%) format
+
+# What is installed decides how to build, so `make` looks at it anew after `deps`.
+demo: deps					## install what is missing, build, run a join on two workers
+	+@$(MAKE) --no-print-directory run-demo
+
+selftests: deps					## install what is missing, build, run the tests: TESTS='pattern' some of them
+	+@$(MAKE) --no-print-directory run-selftests
+
+unittests: deps					## the same without the scripts
+	+@$(MAKE) --no-print-directory run-unittests
+
+RUN = DSMX_TOP='$(CURDIR)' DSMX_BUILD='$(abspath $(OUT))' DSMX_VARIANT=$(VARIANT) $(RUNNER) -s selftests/skips -p '$(TESTS)'
+
+run-demo: library tools
+	@tools/dsmx/demo $(abspath $(OUT))
+
+run-selftests: all
+	@$(RUN) $(TEST_BIN) $(TEST_SH)
+
+run-unittests: tests
+	@$(RUN) $(TEST_BIN)
+
+deps:						## what building and the selftests need: DEPS=no only lists it
+	@.ci/deps build
+
+deps-check:					## what the checks and the gate need beside it
+	@.ci/deps build check
+
+deps-bench:					## what only benchmarks and peers need
+	@.ci/deps build bench
+
+check: $(CHECKS:%=check-%)			## every check: layers, order, doors, symbols, globals, headers, ...
+
+check-symbols check-globals: library
+$(CHECKS:%=check-%): check-%:
+	@.ci/check-$* $(OUT) && printf '  %-6s %s\n' ok $*
+
+check-checks:					## each check refuses a tree that is broken for it
+	@.ci/check-checks
+
+format:						## the sources in the project's format
+	$(Q)$(CLANG_FORMAT) --style=file:.ci/clang-format -i $$(git ls-files -co --exclude-standard '*.[ch]')
+
+# --- install ------------------------------------------------------------------------------------------
+
+.PHONY: install clean help
+
+install: library tools $(OUT)/dsmx.pc		## library, headers, tools, pkg-config file: DESTDIR= PREFIX=
+	$(Q)install -d $(DESTDIR)$(PREFIX)/include/dsmx $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin \
+		$(DESTDIR)$(LIBEXECDIR)
+	$(Q)install -m 644 $(PUBLIC_H) $(DESTDIR)$(PREFIX)/include/dsmx
+	$(Q)install -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)
+	$(Q)install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)
+	$(Q)ln -sf $(notdir $(SHARED)) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libdsmx.so
+	$(Q)install -m 644 $(OUT)/dsmx.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(Q)$(if $(TOOL_BIN),install -m 755 $(TOOL_BIN) $(DESTDIR)$(PREFIX)/bin)
+	$(Q)$(if $(filter dsmx-worker,$(TOOLS)),install -m 755 $(OUT)/dsmx-worker $(DESTDIR)$(LIBEXECDIR))
+
+$(OUT)/dsmx.pc: runtime/dsmx.pc.in Makefile $(OUT)/.prefix
+	@mkdir -p $(@D)
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@LIBS@|$(LIBS)|' $< >$@
 
 clean:						## remove build/
 	$(Q)rm -rf build
 
 help:						## this list
-	@sed -n 's/^\([a-z_-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
-
--include $(LIB_OBJ:.o=.d) $(TESTS:=.d)
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
