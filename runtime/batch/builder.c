@@ -423,6 +423,22 @@ void dx_builder_view(const struct dx_builder *builder, struct dsmx_batch *ret_ba
 	};
 }
 
+void dx_builder_take(struct dx_builder *builder, uint32_t number, struct dsmx_column *ret_column)
+{
+	struct column *column = &builder->columns[number];
+
+	*ret_column = (struct dsmx_column){
+		.validity = column->nulls ? column->validity : NULL,
+		.values = column->values,
+		.bytes = column->bytes,
+	};
+	if (!column->nulls)
+		free(column->validity);
+	column->validity = NULL;
+	column->values = NULL;
+	column->bytes = NULL;
+}
+
 void dx_builder_clear(struct dx_builder *builder)
 {
 	builder->rows = 0;

@@ -40,6 +40,12 @@ uint64_t dx_builder_bytes(const struct dx_builder *builder);
 /* The columns as a batch without selection; valid until the next append, clear or free. */
 void dx_builder_view(const struct dx_builder *builder, struct dsmx_batch *ret_batch);
 
+/*
+ * Take the memory of column @column over: free() what is not NULL of validity, values and bytes. The builder
+ * can then only be freed.
+ */
+void dx_builder_take(struct dx_builder *builder, uint32_t column, struct dsmx_column *ret_column);
+
 /* No rows, memory kept. */
 void dx_builder_clear(struct dx_builder *builder);
 
