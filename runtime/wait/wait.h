@@ -12,7 +12,9 @@
  *   - nothing is lost: a word that differs from `seen` when it is armed makes the sleep return at once.
  *
  * Two back ends do the same: io_uring (FUTEX_WAIT, POLL_ADD; one enter for all) and futex_waitv(2) with
- * poll(2). Wakes are futex(2), shared, INT_MAX waiters, in both.
+ * poll(2). Wakes are futex(2), shared, INT_MAX waiters, in both. futex_waitv cannot wait for descriptors:
+ * beside words they are looked at from time to time, at most as late as the process was idle, and never
+ * later than 100 ms (waitv.c); so what has to be fast goes through a word.
  */
 #ifndef DX_WAIT_WAIT_H
 #define DX_WAIT_WAIT_H
@@ -25,6 +27,7 @@
 #include "dsmx/session.h"
 
 struct dx_wait;
+struct dsmx_error;
 
 /* A word that is waited for. Filled by its owner, who writes `seen` and reads and clears `fired`. */
 struct dx_wait_word {
@@ -34,7 +37,6 @@ struct dx_wait_word {
 	bool fired;           /* the wait ended since the owner cleared this: look */
 	bool armed;           /* the back end's */
 	uint32_t armed_value; /* the back end's */
-	uint32_t id;          /* the back end's */
 };
 
 /* A descriptor that is waited for: level-triggered, one poll at a time. */
@@ -44,23 +46,27 @@ struct dx_wait_fd {
 	short events; /* POLLIN, ... */
 	short fired;  /* what poll said; the owner clears it */
 	bool armed;   /* the back end's */
-	uint32_t id;  /* the back end's */
 };
 
 /*
  * @backend: DSMX_WAIT_AUTO tries io_uring and falls back; the environment variable DSMX_WAIT (uring, futex)
  *	overrides AUTO only
- * Returns 0, -EOPNOTSUPP where the one asked for does not work here (the sentence says why), -ENOMEM.
+ * Returns 0, -EOPNOTSUPP where the one asked for does not work here (the sentence says why), -ENOMEM, or
+ * -EINVAL: DSMX_WAIT is neither.
  */
 int dx_wait_new(enum dsmx_wait_backend backend, struct dx_wait **ret_wait,
                 struct dsmx_error *err) DX_MUST_CHECK;
 void dx_wait_free(struct dx_wait *wait);
+
+/* The clock that deadlines are on. */
+uint64_t dx_wait_now(struct dx_wait *wait);
 
 /* "io_uring" or "futex_waitv". */
 const char *dx_wait_name(const struct dx_wait *wait);
 /* Why AUTO did not take io_uring; NULL where it did. */
 const char *dx_wait_missing(const struct dx_wait *wait);
 
+/* 0, -EINVAL (no word at an aligned address, no descriptor), -ENOMEM, or -E2BIG: about a thousand. */
 int dx_wait_add_word(struct dx_wait *wait, struct dx_wait_word *word) DX_MUST_CHECK;
 int dx_wait_add_fd(struct dx_wait *wait, struct dx_wait_fd *fd) DX_MUST_CHECK;
 
