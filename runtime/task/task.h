@@ -44,15 +44,20 @@ struct dx_task {
 	bool polling;
 };
 
-/* Where news come from. Embedded in its owner's struct. All but @look may be NULL. */
+/* Where news come from. Embedded in its owner's struct, other fields zero. All but @look may be NULL. */
 struct dx_source {
 	struct dx_list link;
-	bool (*look)(struct dx_source
-	                     *source); /* news? then handle them: wake tasks. Cheap when none. */
-	void (*flush)(
-		struct dx_source *source); /* publish what was batched: somebody is about to wait */
-	void (*arm)(struct dx_source *source);    /* say to the peers what a wake is wanted for */
-	void (*disarm)(struct dx_source *source); /* awake again */
+	/* News? Then handle them: wake tasks. Cheap when there are none. */
+	bool (*look)(struct dx_source *source);
+	/* Publish what was batched: somebody is about to wait. */
+	void (*flush)(struct dx_source *source);
+	/* Say to the peers what a wake is wanted for. */
+	void (*arm)(struct dx_source *source);
+	/* Awake again. */
+	void (*disarm)(struct dx_source *source);
+	/* The word that is rung for every news of this source. NULL: they may come without, by the bound. */
+	const uint32_t *bell;
+	uint32_t bell_parked; /* the reactor's */
 };
 
 struct dx_timer {
@@ -74,7 +79,7 @@ void dx_reactor_remove_source(struct dx_reactor *reactor, struct dx_source *sour
 
 /* Ready at once. */
 void dx_task_start(struct dx_reactor *reactor, struct dx_task *task);
-/* Forget the task at any point but inside its own poll; @end is not called. */
+/* Forget the task at any point but inside its own poll; @end is not called. Also twice. */
 void dx_task_stop(struct dx_task *task);
 /* The same as task->waker.wake(&task->waker). */
 void dx_task_wake(struct dx_task *task);
@@ -96,9 +101,10 @@ void dx_reactor_look(struct dx_reactor *reactor);
 struct dx_reactor_stats {
 	uint64_t turns;
 	uint64_t polls;
-	uint64_t parks;      /* sleeps that reached the kernel */
-	uint64_t late_parks; /* ended by the bound, found work, and no bell moved: must stay 0 */
-	uint64_t spin_hits;  /* news came while spinning or yielding */
+	uint64_t parks; /* sleeps that reached the kernel */
+	uint64_t
+		late_parks; /* ended by the bound, found news whose bell did not ring: must stay 0 */
+	uint64_t spin_hits; /* news came while spinning or yielding */
 };
 void dx_reactor_stats(const struct dx_reactor *reactor, struct dx_reactor_stats *ret_stats);
 
