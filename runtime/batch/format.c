@@ -63,7 +63,7 @@ static void shortest(double value, bool single, char *text, size_t len)
 static size_t format_float(double value, bool single, char *buf)
 {
 	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0), old;
-	char text[40], digits[24];
+	char text[40], digits[24] = { 0 };
 	size_t count = 0, len = 0;
 	int exponent;
 
