@@ -122,6 +122,7 @@ DSMX_API size_t dsmx_type_width(struct dsmx_type type);
 /* dsmx_type_is_text() - utf8, large_utf8 or binary: offsets and bytes */
 DSMX_API bool dsmx_type_is_text(struct dsmx_type type);
 
+/* dsmx_type_equal() - the same kind, with the same precision and scale */
 DSMX_API bool dsmx_type_equal(struct dsmx_type a, struct dsmx_type b);
 
 /*

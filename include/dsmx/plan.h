@@ -109,6 +109,7 @@ DSMX_API struct dsmx_expr *dsmx_expr_literal(struct dsmx_plan *plan, struct dsmx
 DSMX_API struct dsmx_expr *dsmx_expr_int64(struct dsmx_plan *plan, int64_t value);
 DSMX_API struct dsmx_expr *dsmx_expr_utf8(struct dsmx_plan *plan, const char *text, size_t len);
 
+/* @function of @arg_count arguments, of the types that stand beside its name above. */
 DSMX_API struct dsmx_expr *dsmx_expr_call(struct dsmx_plan *plan, enum dsmx_function function,
                                           struct dsmx_expr *const *args, uint32_t arg_count);
 
@@ -212,6 +213,7 @@ struct dsmx_sort_key {
 	bool nulls_first; /* usual: false ascending, true descending */
 };
 
+/* All rows of @input, by the first key, where that is equal by the second, and so on. */
 DSMX_API struct dsmx_rel *dsmx_rel_sort(struct dsmx_plan *plan, struct dsmx_rel *input,
                                         const struct dsmx_sort_key *keys, uint32_t key_count);
 

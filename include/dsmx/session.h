@@ -144,6 +144,7 @@ DSMX_API int dsmx_query_start_bytes(struct dsmx_session *session, const void *by
                                     const struct dsmx_query_options *options,
                                     struct dsmx_query **ret_query, struct dsmx_error *err);
 
+/* dsmx_query_schema() - of the rows; the query's, valid until it is closed */
 DSMX_API const struct dsmx_schema *dsmx_query_schema(const struct dsmx_query *query);
 
 /*
