@@ -15,14 +15,4 @@
 /* The struct of type @type whose member @member is at @ptr. */
 #define DX_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
-/* Between two looks of a spinning loop: leaves the core to its other thread for a moment. */
-static inline void dx_spin_pause(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("isb");
-#endif
-}
-
 #endif /* DX_BASE_COMPILER_H */

@@ -57,4 +57,14 @@ enum dx_fence_place {
 #define dx_load_plain(word)         __atomic_load_n((word), __ATOMIC_RELAXED)
 #define dx_store_plain(word, value) __atomic_store_n((word), (value), __ATOMIC_RELAXED)
 
+/* Between two looks of a spinning loop: leaves the core to its other thread for a moment. */
+static inline void dx_spin_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb");
+#endif
+}
+
 #endif /* DX_BASE_ORDER_H */
