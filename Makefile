@@ -34,6 +34,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(OUT)/%)
 PLUGINS  := $(PLUGIN_SRC:%.c=$(OUT)/%.so)
 EXAMPLES := $(EXAMPLE_SRC:docs/%.c=$(OUT)/%) $(EXAMPLE_SRC:docs/%.c=$(OUT)/%-cxx)
 RUNNER   := $(OUT)/selftests/run
+RUN_OBJ  := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard selftests/runner/*.c)))
 STATIC   := $(OUT)/libdsmx.a
 SHARED   := $(OUT)/libdsmx.so.$(VERSION)
 LINKS    := $(OUT)/$(SONAME) $(OUT)/libdsmx.so
@@ -172,9 +173,9 @@ $(OUT)/selftests/%_plugin.so: $(OUT)/selftests/%_plugin.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FLAGS) -shared $(LDFLAGS) -o $@ $<
 
-$(RUNNER): $(OUT)/selftests/run.o
+$(RUNNER): $(RUN_OBJ)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $<
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(RUN_OBJ)
 
 # An example is what a stranger would compile: once as C11, once as C++17.
 STRICT := -Wall -Wextra -Werror -pedantic -Iinclude $(FLAGS)
@@ -188,7 +189,7 @@ $(OUT)/examples/%-cxx: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
 	$(call say,CXX,$<)
 	$(Q)$(CXX) -std=c++17 $(STRICT) $(CXXFLAGS) $(LDFLAGS) -o $@ -x c++ $< -x none -L$(OUT) -ldsmx $(RPATH)
 
--include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(PLUGINS:.so=.d) $(RUNNER).d \
+-include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(PLUGINS:.so=.d) $(RUN_OBJ:.o=.d) \
          $(patsubst %.c,$(OUT)/%.d,$(wildcard tools/*/*.c))
 
 # --- run and check ------------------------------------------------------------------------------------

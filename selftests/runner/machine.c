@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * machine.c - what this machine lacks, and what may be skipped for it
+ *
+ * A list of skips has lines "KIND PATTERN": on a machine of that kind, what matches the pattern may be skipped.
+ * Whether the machine is of a kind is looked up here and not believed of the test, so that a test that wrongly
+ * thinks that it cannot run is a failure.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "runner.h"
+
+#define SKIPS_MAX 128
+
+struct skips {
+	int count;
+	struct skip {
+		char kind[32];
+		char pattern[160];
+	} lines[SKIPS_MAX];
+};
+
+/* --- kinds of machine ------------------------------------------------------------------------------ */
+
+static bool not_root(void)
+{
+	return geteuid() != 0;
+}
+
+static bool no_hugepages(void)
+{
+	FILE *meminfo = fopen("/proc/meminfo", "re");
+	char line[128];
+	int free_pages = 0;
+
+	while (meminfo != NULL && fgets(line, sizeof(line), meminfo) != NULL)
+		(void)sscanf(line, "HugePages_Free: %d", &free_pages);
+	if (meminfo != NULL)
+		(void)fclose(meminfo);
+	return free_pages < 16;
+}
+
+/* io_uring with its futex operations came in 6.7. */
+static bool no_uring_futex(void)
+{
+	struct utsname name;
+	int major = 0, minor = 0;
+	char disabled = '0';
+	int fd = open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		if (read(fd, &disabled, 1) != 1)
+			disabled = '0';
+		(void)close(fd);
+	}
+	(void)uname(&name);
+	(void)sscanf(name.release, "%d.%d", &major, &minor);
+	if (major < 6 || (major == 6 && minor < 7) || disabled == '2' ||
+	    (disabled == '1' && geteuid() != 0))
+		return true;
+	/* A container's seccomp filter says EPERM or ENOSYS; a NULL argument is EFAULT where it works. */
+	return syscall(SYS_io_uring_setup, 1, NULL) < 0 && errno != EFAULT;
+}
+
+static bool no_cgroup(void)
+{
+	return access("/sys/fs/cgroup/cgroup.procs", W_OK) != 0 &&
+	       access("/sys/fs/cgroup/unified/cgroup.procs", W_OK) != 0;
+}
+
+static bool no_cgroup_v1(void)
+{
+	return access("/sys/fs/cgroup/memory/tasks", W_OK) != 0;
+}
+
+static bool one_node(void)
+{
+	return access("/sys/devices/system/node/node1", F_OK) != 0;
+}
+
+static bool in_chroot(void)
+{
+	struct stat ours, inits;
+
+	return stat("/", &ours) != 0 || stat("/proc/1/root/.", &inits) != 0 ||
+	       ours.st_dev != inits.st_dev || ours.st_ino != inits.st_ino;
+}
+
+static bool sanitized(void)
+{
+	const char *variant = getenv("DSMX_VARIANT");
+
+	return variant != NULL && (strcmp(variant, "asan") == 0 || strcmp(variant, "tsan") == 0);
+}
+
+static const struct kind {
+	const char *name;
+	bool (*holds)(void);
+} kinds[] = {
+	{ "not-root", not_root },
+	{ "no-hugepages", no_hugepages },
+	{ "no-uring-futex", no_uring_futex },
+	{ "no-cgroup", no_cgroup },
+	{ "no-cgroup-v1", no_cgroup_v1 },
+	{ "one-node", one_node },
+	{ "chroot", in_chroot },
+	{ "sanitized", sanitized },
+};
+
+static const struct kind *find_kind(const char *name)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(kinds[i].name, name) == 0)
+			return &kinds[i];
+	}
+	return NULL;
+}
+
+/* --- the list -------------------------------------------------------------------------------------- */
+
+/* "KIND PATTERN", a comment, or nothing. */
+static bool read_line(struct skips *skips, const char *text)
+{
+	struct skip *skip = &skips->lines[skips->count];
+
+	text += strspn(text, " \t");
+	if (*text == '\0' || *text == '\n' || *text == '#')
+		return true;
+	if (skips->count == SKIPS_MAX ||
+	    sscanf(text, "%31s %159[^\n]", skip->kind, skip->pattern) != 2 ||
+	    find_kind(skip->kind) == NULL)
+		return false;
+	skips->count++;
+	return true;
+}
+
+struct skips *skips_read(const char *path)
+{
+	struct skips *skips = calloc(1, sizeof(*skips));
+	FILE *in = fopen(path, "re");
+	char line[256];
+	bool ok = skips != NULL && in != NULL;
+
+	if (!ok)
+		fprintf(stderr, "run: %s: %s\n", path, strerror(errno));
+	for (int number = 1; ok && fgets(line, sizeof(line), in) != NULL; number++) {
+		ok = read_line(skips, line);
+		if (!ok)
+			fprintf(stderr,
+			        "run: %s:%d: not \"KIND PATTERN\" with a known kind, or one too many\n",
+			        path, number);
+	}
+	if (in != NULL)
+		(void)fclose(in);
+	if (ok)
+		return skips;
+	free(skips);
+	return NULL;
+}
+
+void skips_free(struct skips *skips)
+{
+	free(skips);
+}
+
+bool skips_allow(const struct skips *skips, const char *what)
+{
+	for (int i = 0; skips != NULL && i < skips->count; i++) {
+		const struct skip *skip = &skips->lines[i];
+
+		if (fnmatch(skip->pattern, what, 0) == 0 && find_kind(skip->kind)->holds())
+			return true;
+	}
+	return false;
+}
