@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Groups made, limited, killed and removed: nothing but files.
+ *
+ * cgroup.kill is final: on Linux 6.1 to 6.18 a process that is born by clone3() into a group that was killed
+ * once is killed at birth, silently. So a group serves one incarnation, and is removed.
+ */
+#include "worker/cgroup.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+
+/* Another session's end may remove the parents between our making and our using them. */
+#define CREATE_TRIES 10
+
+/* How long to wait for one report that a group changed, before another look. */
+#define POLL_MS 10
+
+static bool join(char path[DX_CGROUP_PATH], const char *dir, const char *name)
+{
+	int n = snprintf(path, DX_CGROUP_PATH, "%s/%s", dir, name);
+
+	return n > 0 && n < DX_CGROUP_PATH;
+}
+
+static int write_file(const char *dir, const char *name, const char *text)
+{
+	char path[DX_CGROUP_PATH];
+	ssize_t n;
+	int fd, r = 0;
+
+	if (!join(path, dir, name))
+		return -ENAMETOOLONG;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return dx_errno();
+	n = write(fd, text, strlen(text));
+	if (n < 0)
+		r = dx_errno();
+	(void)close(fd);
+	return r;
+}
+
+/* Reads a file of a few lines; "" where there is none. */
+static void read_file(const char *dir, const char *name, char *ret_text, size_t room)
+{
+	char path[DX_CGROUP_PATH];
+	ssize_t n = -1;
+	int fd;
+
+	if (join(path, dir, name)) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0) {
+			n = read(fd, ret_text, room - 1);
+			(void)close(fd);
+		}
+	}
+	ret_text[n > 0 ? n : 0] = '\0';
+}
+
+/* The number after "key " in a file of such lines; 0 where there is none. */
+static uint64_t read_key(const char *dir, const char *name, const char *key)
+{
+	char text[1024];
+	size_t len = strlen(key);
+
+	read_file(dir, name, text, sizeof(text));
+	for (const char *at = text; at != NULL && *at != '\0'; at = strchr(at, '\n')) {
+		at += *at == '\n';
+		if (strncmp(at, key, len) == 0 && at[len] == ' ')
+			return strtoull(at + len, NULL, 10);
+	}
+	return 0;
+}
+
+static void parent_of(char path[DX_CGROUP_PATH], const char *dir)
+{
+	char *slash;
+
+	(void)snprintf(path, DX_CGROUP_PATH, "%s", dir);
+	slash = strrchr(path, '/');
+	if (slash != NULL)
+		*slash = '\0';
+}
+
+const char *dx_cgroup_str(const struct dx_cgroup *group)
+{
+	if (group->v2[0] == '\0')
+		return "none";
+	return group->v1_memory[0] != '\0' ? "cgroup hybrid" : "cgroup v2";
+}
+
+/* One directory, and the parent called `dsmx` if that is ours to make. */
+static int make_dir(const char *dir, bool own_parent)
+{
+	char parent[DX_CGROUP_PATH];
+
+	for (int i = 0; i < CREATE_TRIES; i++) {
+		parent_of(parent, dir);
+		if (own_parent && mkdir(parent, 0755) != 0 && errno != EEXIST)
+			return dx_errno();
+		if (mkdir(dir, 0755) == 0)
+			return 0;
+		if (errno != ENOENT || !own_parent)
+			return dx_errno();
+	}
+	return -ENOENT;
+}
+
+static void remove_dir(const char *dir, bool own_parent)
+{
+	char parent[DX_CGROUP_PATH];
+
+	if (dir[0] == '\0')
+		return;
+	(void)rmdir(dir);
+	parent_of(parent, dir);
+	if (own_parent)
+		(void)rmdir(parent);
+}
+
+int dx_cgroup_create(const struct dx_cgroup *group, struct dsmx_error *err)
+{
+	char parent[DX_CGROUP_PATH];
+	int r;
+
+	if (group->v2[0] == '\0')
+		return 0;
+	r = make_dir(group->v2, group->own_root);
+	if (r != 0)
+		return dx_error(err, r, "cgroup %s: %s", group->v2, dx_strerror(r));
+	if (group->v1_memory[0] != '\0') {
+		r = make_dir(group->v1_memory, true);
+		if (r != 0) {
+			remove_dir(group->v2, group->own_root);
+			return dx_error(err, r, "cgroup %s: %s", group->v1_memory, dx_strerror(r));
+		}
+		return 0;
+	}
+	/* Refused where the parent holds processes of its own: then there are no limits, a leaf will say so. */
+	parent_of(parent, group->v2);
+	if (group->own_root) {
+		char top[DX_CGROUP_PATH];
+
+		parent_of(top, parent);
+		(void)write_file(top, "cgroup.subtree_control", "+memory");
+	}
+	(void)write_file(parent, "cgroup.subtree_control", "+memory");
+	(void)write_file(group->v2, "cgroup.subtree_control", "+memory");
+	return 0;
+}
+
+static int set_limits(const struct dx_cgroup_leaf *leaf, uint64_t memory_max,
+                      struct dsmx_error *err)
+{
+	bool v1 = leaf->v1_memory[0] != '\0';
+	const char *dir = v1 ? leaf->v1_memory : leaf->v2;
+	const char *file = v1 ? "memory.limit_in_bytes" : "memory.max";
+	char text[24];
+	int r;
+
+	if (memory_max == 0)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)memory_max);
+	r = write_file(dir, file, text);
+	if (r == -ENOENT)
+		return dx_error(err, -EOPNOTSUPP,
+		                "worker_memory_max: the memory controller is not enabled in %s; a "
+		                "delegated group can enable it only while no process sits in it "
+		                "directly: start the program in a group below it",
+		                dir);
+	if (r != 0)
+		return dx_error(err, r, "worker_memory_max: %s/%s: %s", dir, file, dx_strerror(r));
+	return 0;
+}
+
+static int open_leaf(struct dx_cgroup_leaf *leaf, struct dsmx_error *err)
+{
+	char path[DX_CGROUP_PATH];
+
+	leaf->fd = open(leaf->v2, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (leaf->fd < 0)
+		return dx_error(err, dx_errno(), "cgroup %s: %s", leaf->v2, dx_strerror(errno));
+	if (leaf->v1_memory[0] == '\0')
+		return 0;
+	if (!join(path, leaf->v1_memory, "cgroup.procs"))
+		return dx_error(err, -ENAMETOOLONG, "cgroup %s: too long a path", leaf->v1_memory);
+	leaf->v1_procs = open(path, O_WRONLY | O_CLOEXEC);
+	if (leaf->v1_procs < 0)
+		return dx_error(err, dx_errno(), "cgroup %s: %s", path, dx_strerror(errno));
+	return 0;
+}
+
+int dx_cgroup_leaf_create(const struct dx_cgroup *group, const char *name, uint64_t memory_max,
+                          struct dx_cgroup_leaf *ret_leaf, struct dsmx_error *err)
+{
+	struct dx_cgroup_leaf leaf = { .fd = -1, .v1_procs = -1 };
+	int r = 0;
+
+	if (group->v2[0] == '\0') {
+		*ret_leaf = leaf;
+		return 0;
+	}
+	if (!join(leaf.v2, group->v2, name) ||
+	    (group->v1_memory[0] != '\0' && !join(leaf.v1_memory, group->v1_memory, name)))
+		return dx_error(err, -ENAMETOOLONG, "cgroup %s/%s: too long a path", group->v2,
+		                name);
+	if (mkdir(leaf.v2, 0755) != 0 ||
+	    (leaf.v1_memory[0] != '\0' && mkdir(leaf.v1_memory, 0755) != 0))
+		r = dx_error(err, dx_errno(), "cgroup %s: %s", leaf.v2, dx_strerror(errno));
+	if (r == 0)
+		r = set_limits(&leaf, memory_max, err);
+	if (r == 0)
+		r = open_leaf(&leaf, err);
+	if (r != 0) {
+		dx_cgroup_leaf_started(&leaf);
+		(void)dx_cgroup_leaf_remove(&leaf);
+		return r;
+	}
+	*ret_leaf = leaf;
+	return 0;
+}
+
+void dx_cgroup_leaf_started(struct dx_cgroup_leaf *leaf)
+{
+	if (leaf->fd >= 0)
+		(void)close(leaf->fd);
+	if (leaf->v1_procs >= 0)
+		(void)close(leaf->v1_procs);
+	leaf->fd = -1;
+	leaf->v1_procs = -1;
+}
+
+void dx_cgroup_leaf_kill(const struct dx_cgroup_leaf *leaf)
+{
+	if (leaf->v2[0] != '\0')
+		(void)write_file(leaf->v2, "cgroup.kill", "1");
+}
+
+void dx_cgroup_leaf_read(const struct dx_cgroup_leaf *leaf, struct dx_cgroup_usage *ret_usage)
+{
+	char text[32];
+
+	*ret_usage = (struct dx_cgroup_usage){ 0 };
+	if (leaf->v1_memory[0] != '\0') {
+		ret_usage->oom_kills = read_key(leaf->v1_memory, "memory.oom_control", "oom_kill");
+		read_file(leaf->v1_memory, "memory.max_usage_in_bytes", text, sizeof(text));
+	} else if (leaf->v2[0] != '\0') {
+		ret_usage->oom_kills = read_key(leaf->v2, "memory.events", "oom_kill");
+		read_file(leaf->v2, "memory.peak", text, sizeof(text));
+	} else {
+		return;
+	}
+	ret_usage->memory_peak = strtoull(text, NULL, 10);
+}
+
+int dx_cgroup_leaf_remove(struct dx_cgroup_leaf *leaf)
+{
+	int r = 0;
+
+	if (leaf->v2[0] != '\0' && rmdir(leaf->v2) != 0 && errno != ENOENT) {
+		dx_cgroup_leaf_kill(leaf); /* what the worker had forked */
+		r = rmdir(leaf->v2) == 0 ? 0 : dx_errno();
+	}
+	if (r == 0 && leaf->v1_memory[0] != '\0' && rmdir(leaf->v1_memory) != 0 && errno != ENOENT)
+		r = dx_errno();
+	if (r == 0) {
+		leaf->v2[0] = '\0';
+		leaf->v1_memory[0] = '\0';
+	}
+	return r;
+}
+
+void dx_cgroup_kill(const struct dx_cgroup *group)
+{
+	if (group->v2[0] != '\0')
+		(void)write_file(group->v2, "cgroup.kill", "1");
+}
+
+/* Remove the leaves of a session's directory, and the directory. */
+static int remove_tree(const char *dir, bool own_parent)
+{
+	struct dirent *entry;
+	DIR *list;
+
+	if (dir[0] == '\0')
+		return 0;
+	list = opendir(dir);
+	if (list == NULL)
+		return errno == ENOENT ? 0 : dx_errno();
+	while ((entry = readdir(list)) != NULL) {
+		char path[DX_CGROUP_PATH];
+
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
+		    join(path, dir, entry->d_name))
+			(void)rmdir(path);
+	}
+	(void)closedir(list);
+	remove_dir(dir, own_parent);
+	return access(dir, F_OK) == 0 ? -EBUSY : 0;
+}
+
+/* Until the kernel reports that the last process left, or a little while. */
+static void wait_empty(const char *dir)
+{
+	char path[DX_CGROUP_PATH], text[256];
+	struct pollfd watch = { .fd = -1, .events = POLLPRI };
+
+	if (join(path, dir, "cgroup.events"))
+		watch.fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (watch.fd >= 0) /* a report counts from the last read */
+		(void)!read(watch.fd, text, sizeof(text));
+	(void)poll(&watch, 1, POLL_MS);
+	if (watch.fd >= 0)
+		(void)close(watch.fd);
+}
+
+int dx_cgroup_remove(const struct dx_cgroup *group, uint64_t deadline_ns)
+{
+	bool killed = false;
+
+	for (;;) {
+		int r = remove_tree(group->v2, group->own_root);
+
+		if (r == 0)
+			r = remove_tree(group->v1_memory, true);
+		if (r != -EBUSY)
+			return r;
+		if (!killed)
+			dx_cgroup_kill(group);
+		killed = true;
+		if (dx_now_ns() >= deadline_ns)
+			return -EBUSY;
+		wait_empty(group->v2);
+	}
+}

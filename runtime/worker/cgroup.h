@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cgroup.h - control groups: a session's, and in it a fresh one for each incarnation of a worker
+ *
+ *	<root>/<session>/		16 hexadecimal digits
+ *	<root>/<session>/w0.g1/		worker 0, first incarnation; a name is never used twice
+ *
+ * On a hybrid machine, where the memory controller is still one of version 1, the same names stand under the
+ * process's own group of that controller too, so that a worker stays within the limits of its application.
+ */
+#ifndef DX_WORKER_CGROUP_H
+#define DX_WORKER_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "dsmx/error.h"
+
+#define DX_CGROUP_PATH 512
+
+/* A session's group; "" where there is none of that kind. */
+struct dx_cgroup {
+	char v2[DX_CGROUP_PATH];
+	char v1_memory[DX_CGROUP_PATH];
+	bool own_root; /* the parents are called `dsmx` and ours: removed when they are empty */
+};
+
+/* A worker's. */
+struct dx_cgroup_leaf {
+	char v2[DX_CGROUP_PATH];
+	char v1_memory[DX_CGROUP_PATH];
+	int fd;       /* the v2 directory, for clone3(); -1: none */
+	int v1_procs; /* to be written "0" by the worker before it executes its program; -1: none */
+};
+
+/* What the groups counted, read before they are removed. */
+struct dx_cgroup_usage {
+	uint64_t oom_kills;
+	uint64_t memory_peak;
+};
+
+/*
+ * Choose the place for a session's groups; creates nothing.
+ *
+ * @root: a directory that the caller names, or NULL: DSMX_CGROUP, else the delegated group that this process
+ *	sits in, else, as root, a `dsmx` group at the top
+ * @ret_missing: a sentence when there is no place; "" otherwise
+ * Returns 0, also with no place; -EINVAL, -ENOENT, -EACCES for a @root or DSMX_CGROUP that cannot serve.
+ */
+int dx_cgroup_find(const char *root, uint64_t session, struct dx_cgroup *ret_group,
+                   char ret_missing[DSMX_ERROR_MESSAGE_BYTES],
+                   struct dsmx_error *err) DX_MUST_CHECK;
+
+/* "cgroup v2", "cgroup hybrid" or "none". */
+const char *dx_cgroup_str(const struct dx_cgroup *group);
+
+/* Make the directories. On failure nothing is left. */
+int dx_cgroup_create(const struct dx_cgroup *group, struct dsmx_error *err) DX_MUST_CHECK;
+
+/*
+ * Make one worker's group.
+ *
+ * @name: "w0.g1"
+ * @memory_max: bytes; 0: no limit
+ * Returns 0, -EOPNOTSUPP: there is no memory controller for the limit, or what mkdir said; nothing is left then.
+ */
+int dx_cgroup_leaf_create(const struct dx_cgroup *group, const char *name, uint64_t memory_max,
+                          struct dx_cgroup_leaf *ret_leaf, struct dsmx_error *err) DX_MUST_CHECK;
+
+/* Close the descriptors: after the worker was started. */
+void dx_cgroup_leaf_started(struct dx_cgroup_leaf *leaf);
+
+/* SIGKILL for all that is in it, at once. No process can be born into it after that (Linux 6.1 to 6.18). */
+void dx_cgroup_leaf_kill(const struct dx_cgroup_leaf *leaf);
+void dx_cgroup_leaf_read(const struct dx_cgroup_leaf *leaf, struct dx_cgroup_usage *ret_usage);
+
+/* After the worker was reaped. Kills what it may have left, and returns -EBUSY while that dies. */
+int dx_cgroup_leaf_remove(struct dx_cgroup_leaf *leaf);
+
+/* SIGKILL for the whole session. */
+void dx_cgroup_kill(const struct dx_cgroup *group);
+
+/*
+ * Remove the session's directories and all below them, killing what is left in there.
+ *
+ * @deadline_ns: of the wait for the killed to be gone; 0: does not wait
+ * Returns 0, also if there was nothing, or -EBUSY.
+ */
+int dx_cgroup_remove(const struct dx_cgroup *group, uint64_t deadline_ns);
+
+#endif /* DX_WORKER_CGROUP_H */
