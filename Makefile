@@ -200,15 +200,17 @@ CHECKS       := $(filter-out checks,$(patsubst .ci/check-%,%,$(sort $(wildcard .
 .PHONY: demo selftests unittests run-selftests run-unittests run-demo deps deps-check deps-bench \
         check check-checks $(CHECKS:%=check-%) format
 
-# What is installed decides how to build, so `make` looks at it anew after `deps`.
+# What is installed decides how to build, so `make` looks at it anew after `deps`; on all processors, unless told.
+AGAIN = +@$(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 demo: deps					## install what is missing, build, run a join on two workers
-	+@$(MAKE) --no-print-directory run-demo
+	$(AGAIN) run-demo
 
 selftests: deps					## install what is missing, build, run the tests: TESTS='pattern' some of them
-	+@$(MAKE) --no-print-directory run-selftests
+	$(AGAIN) run-selftests
 
 unittests: deps					## the same without the scripts
-	+@$(MAKE) --no-print-directory run-unittests
+	$(AGAIN) run-unittests
 
 RUN = DSMX_TOP='$(CURDIR)' DSMX_BUILD='$(abspath $(OUT))' DSMX_VARIANT=$(VARIANT) $(RUNNER) -s selftests/skips -p '$(TESTS)'
 
