@@ -11,10 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline uint8_t dx_bit(const uint8_t *bits, uint32_t i)
-{
-	return (uint8_t)(bits[i >> 3] >> (i & 7) & 1);
-}
+#include "batch/bits.h"
 
 /* Bit i of @bits to byte i, for one byte of bits. */
 static inline uint64_t dx_bits_spread(uint8_t bits)
@@ -43,7 +40,7 @@ static inline bool dx_bits_to_bytes(const uint8_t *bits, uint32_t count, uint8_t
 		memcpy(bytes + i, &eight, 8);
 	}
 	for (; i < count; i++) {
-		bytes[i] = dx_bit(bits, i);
+		bytes[i] = (uint8_t)dx_bit_get(bits, i);
 		all &= (uint8_t)-bytes[i];
 	}
 	return all == 0xff;

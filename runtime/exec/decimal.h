@@ -11,36 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "batch/decimal.h"
 #include "dsmx/batch.h"
-
-/* 10^k, k from 0 to 38. */
-static inline __int128 dx_pow10(unsigned int k)
-{
-	static const uint64_t powers[20] = {
-		1ULL,
-		10ULL,
-		100ULL,
-		1000ULL,
-		10000ULL,
-		100000ULL,
-		1000000ULL,
-		10000000ULL,
-		100000000ULL,
-		1000000000ULL,
-		10000000000ULL,
-		100000000000ULL,
-		1000000000000ULL,
-		10000000000000ULL,
-		100000000000000ULL,
-		1000000000000000ULL,
-		10000000000000000ULL,
-		100000000000000000ULL,
-		1000000000000000000ULL,
-		10000000000000000000ULL,
-	};
-
-	return k < 20 ? (__int128)powers[k] : (__int128)powers[19] * powers[k - 19];
-}
 
 static inline unsigned __int128 dx_abs128(__int128 value)
 {
@@ -50,7 +22,7 @@ static inline unsigned __int128 dx_abs128(__int128 value)
 /* Has @value at most @precision digits? */
 static inline bool dx_decimal_fits(__int128 value, unsigned int precision)
 {
-	return dx_abs128(value) < (unsigned __int128)dx_pow10(precision);
+	return dx_abs128(value) < (unsigned __int128)dx_power_of_ten(precision);
 }
 
 /* a * b for magnitudes. Returns whether it needs over 128 bits. */
@@ -74,7 +46,7 @@ static inline bool dx_multiply_overflows(unsigned __int128 a, unsigned __int128 
 static inline bool dx_decimal_signed(unsigned __int128 magnitude, bool negative,
                                      __int128 *ret_value)
 {
-	if (magnitude >= (unsigned __int128)dx_pow10(DSMX_DECIMAL_MAX_DIGITS))
+	if (magnitude >= (unsigned __int128)dx_power_of_ten(DSMX_DECIMAL_MAX_DIGITS))
 		return false;
 	*ret_value = negative ? -(__int128)magnitude : (__int128)magnitude;
 	return true;
@@ -97,7 +69,7 @@ static inline bool dx_decimal_multiply(__int128 a, __int128 b, __int128 *ret_pro
 /* value / 10^k, half away from zero. */
 static inline __int128 dx_decimal_round(__int128 value, unsigned int k)
 {
-	__int128 power = dx_pow10(k), quotient, rest;
+	__int128 power = dx_power_of_ten(k), quotient, rest;
 
 	quotient = value / power;
 	rest = value % power;
@@ -110,7 +82,8 @@ static inline __int128 dx_decimal_round(__int128 value, unsigned int k)
 static inline bool dx_decimal_rescale(__int128 value, int from, int to, __int128 *ret_value)
 {
 	if (to >= from)
-		return dx_decimal_multiply(value, dx_pow10((unsigned int)(to - from)), ret_value);
+		return dx_decimal_multiply(value, dx_power_of_ten((unsigned int)(to - from)),
+		                           ret_value);
 	*ret_value = dx_decimal_round(value, (unsigned int)(from - to));
 	return true;
 }
@@ -142,7 +115,7 @@ static inline unsigned __int128 dx_divide_256(unsigned __int128 high, unsigned _
  */
 static inline bool dx_decimal_divide(__int128 a, __int128 b, unsigned int k, __int128 *ret_quotient)
 {
-	unsigned __int128 by = dx_abs128(b), power = (unsigned __int128)dx_pow10(k);
+	unsigned __int128 by = dx_abs128(b), power = (unsigned __int128)dx_power_of_ten(k);
 	unsigned __int128 left = dx_abs128(a), product, quotient, rest;
 
 	if (!dx_multiply_overflows(left, power, &product)) {
@@ -182,7 +155,7 @@ static inline int dx_decimal_compare(__int128 a, int a_scale, __int128 b, int b_
 	int order;
 
 	/* @low has the lesser scale. Where it does not fit scaled up, it is beyond the other. */
-	if (dx_multiply_overflows(dx_abs128(low), (unsigned __int128)dx_pow10(k), &scaled) ||
+	if (dx_multiply_overflows(dx_abs128(low), (unsigned __int128)dx_power_of_ten(k), &scaled) ||
 	    scaled > (unsigned __int128)INT64_MAX << 64)
 		order = low < 0 ? -1 : 1;
 	else

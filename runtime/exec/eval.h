@@ -38,6 +38,14 @@ struct dx_vector {
 	const void *values;
 };
 
+/* Bytes of one row of a vector. */
+static inline size_t dx_vector_width(struct dsmx_type type)
+{
+	if (dsmx_type_is_text(type))
+		return sizeof(struct dx_text);
+	return type.id == DSMX_BOOL ? 1 : dsmx_type_width(type);
+}
+
 static inline __int128 dx_load_i128(const void *values, size_t i)
 {
 	__int128 value;

@@ -125,7 +125,7 @@ static int64_t most_of(int64_t param)
 {
 	int digits = (int)(param >> 8);
 
-	return digits == 0 ? INT64_MAX : (int64_t)dx_pow10((unsigned int)digits) - 1;
+	return digits == 0 ? INT64_MAX : (int64_t)dx_power_of_ten((unsigned int)digits) - 1;
 }
 
 #define PLAIN_CAST(name)                                                                           \
@@ -135,7 +135,7 @@ static int64_t most_of(int64_t param)
 PLAIN_CAST(i64_scaled)
 {
 	int shift = shift_of(param);
-	int64_t power = (int64_t)dx_pow10((unsigned int)(shift < 0 ? -shift : shift));
+	int64_t power = (int64_t)dx_power_of_ten((unsigned int)(shift < 0 ? -shift : shift));
 	int64_t most = most_of(param), half = power - power / 2;
 	const int64_t *from = a;
 	int64_t *to = out;
@@ -187,10 +187,10 @@ static double double_of(__int128 value, unsigned int scale)
 	size_t len;
 
 	if (dx_abs128(value) <= 1ULL << 53 && scale <= 22)
-		return (double)(int64_t)value / (double)dx_pow10(scale);
+		return (double)(int64_t)value / (double)dx_power_of_ten(scale);
 	len = dx_format_value(type, &number, text);
 	if (dx_parse_value((struct dsmx_type){ .id = DSMX_FLOAT64 }, text, len, &result) < 0)
-		return (double)value / (double)dx_pow10(scale);
+		return (double)value / (double)dx_power_of_ten(scale);
 	return result.f;
 }
 
@@ -199,7 +199,7 @@ CAST(f64_of_d128, struct words, double, r = double_of(wide_of(x), (unsigned int)
 
 /* @param: as i128_scaled()'s */
 CAST(d128_of_f64, double, struct words, {
-	double scaled = x * (double)dx_pow10((unsigned int)shift_of(param));
+	double scaled = x * (double)dx_power_of_ten((unsigned int)shift_of(param));
 	bool fits = scaled > -1e38 && scaled < 1e38;
 	__int128 rounded = fits ? (__int128)scaled : 0;
 	double rest = scaled - (double)rounded;
@@ -497,7 +497,7 @@ static int time_to(struct dx_eval *eval, struct dx_step *arg, struct dsmx_type t
                    struct dx_step **ret_step)
 {
 	struct dsmx_type ticks = arg->type.id == DSMX_DATE32 ? type : arg->type;
-	int64_t per_day = 86400 * (int64_t)dx_pow10(ticks.precision);
+	int64_t per_day = 86400 * (int64_t)dx_power_of_ten(ticks.precision);
 
 	if (arg->type.id == DSMX_DATE32)
 		return emit(eval, ticks_of_days, arg, type, DX_PHYS_I64, per_day, ret_step);

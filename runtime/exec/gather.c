@@ -21,17 +21,9 @@ struct dx_gather {
 	size_t room;    /* at @bytes */
 };
 
-/* Bytes of one row of a vector. */
-static size_t vector_width(struct dsmx_type type)
-{
-	if (dsmx_type_is_text(type))
-		return sizeof(struct dx_text);
-	return type.id == DSMX_BOOL ? 1 : dsmx_type_width(type);
-}
-
 int dx_gather_new(struct dsmx_type type, struct dx_gather **ret_gather)
 {
-	size_t width = vector_width(type);
+	size_t width = dx_vector_width(type);
 	struct dx_gather *gather;
 
 	if (width == 0)
@@ -91,7 +83,7 @@ static bool take_bits(const uint8_t *bits, const struct dsmx_batch *batch, uint8
 	if (rows_are_dense(batch, &first) && first % 8 == 0)
 		return dx_bits_to_bytes(bits + first / 8, batch->selected, bytes);
 	for (uint32_t i = 0; i < batch->selected; i++) {
-		bytes[i] = dx_bit(bits, rows[i]);
+		bytes[i] = (uint8_t)dx_bit_get(bits, rows[i]);
 		all &= bytes[i];
 	}
 	return all != 0;

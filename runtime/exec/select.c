@@ -69,12 +69,12 @@ static __int128 floor_at(__int128 value, int value_scale, int scale, bool *ret_e
 
 	*ret_exact = true;
 	if (value_scale <= scale) {
-		if (!dx_decimal_multiply(value, dx_pow10((unsigned int)(scale - value_scale)),
-		                         &quotient))
-			quotient = value < 0 ? -dx_pow10(38) : dx_pow10(38);
+		if (!dx_decimal_multiply(
+			    value, dx_power_of_ten((unsigned int)(scale - value_scale)), &quotient))
+			quotient = value < 0 ? -dx_power_of_ten(38) : dx_power_of_ten(38);
 		return quotient;
 	}
-	power = dx_pow10((unsigned int)(value_scale - scale));
+	power = dx_power_of_ten((unsigned int)(value_scale - scale));
 	quotient = value / power;
 	*ret_exact = quotient * power == value;
 	return quotient - (!*ret_exact && value < 0);
@@ -313,9 +313,9 @@ const struct dx_range *dx_select_range(const struct dx_select *select, uint32_t 
 		else if (bits == NULL)                                                             \
 			KEEP(rows[k], 1U)                                                          \
 		else if (rows == NULL)                                                             \
-			KEEP(k, dx_bit(bits, row))                                                 \
+			KEEP(k, (uint8_t)dx_bit_get(bits, row))                                    \
 		else                                                                               \
-			KEEP(rows[k], dx_bit(bits, row))                                           \
+			KEEP(rows[k], (uint8_t)dx_bit_get(bits, row))                              \
 	} while (0)
 
 static uint32_t keep_range(const struct conjunct *conjunct, const struct dsmx_batch *batch,
