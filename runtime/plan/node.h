@@ -31,6 +31,8 @@ struct dsmx_expr {
 	enum dx_expr_kind kind;
 	struct dsmx_type type;
 	bool nullable;
+	uint16_t depth;  /* levels of expressions, this one included */
+	uint32_t size;   /* expressions in all, this one included, each use counted */
 	uint32_t column; /* COLUMN: of the input relation, for a join's condition of the pair */
 	bool is_null;    /* LITERAL */
 	union dx_value value;        /* LITERAL that is not null */
@@ -48,7 +50,11 @@ enum dx_partitioning_kind {
 	DX_PARTITIONING_REPLICATED, /* every partition has all rows */
 };
 
-/* How the output of a relation is spread and ordered. */
+/*
+ * How the output of a relation is spread and ordered, for those above. An exchange says only that there are
+ * partitions, so nobody plans anything across it; that it has put equal keys together is used by
+ * EnforceDsmShuffle alone (plan/distribute.c), which reads it off the exchange itself.
+ */
 struct dx_properties {
 	enum dx_partitioning_kind partitioning;
 	uint32_t partitions; /* 0: as many as its fragment has tasks */
@@ -87,7 +93,8 @@ struct dx_scan {
 	struct dsmx_schema
 		file_schema;      /* as the planner saw it; the scan compares it with the file */
 	struct dsmx_expr *filter; /* NULL: all rows */
-	uint64_t rows; /* in the file when it was planned; an estimate, not on the wire */
+	uint64_t rows;    /* in the file when it was planned; an estimate, not on the wire */
+	uint32_t batches; /* likewise; 0: not known */
 };
 
 struct dx_join {
@@ -130,11 +137,13 @@ struct dx_aggregate {
 struct dx_sort {
 	struct dsmx_sort_key *keys;
 	uint32_t key_count;
+	bool local; /* of each partition by itself: the first half of a sort or top-k */
 };
 
 struct dx_limit {
 	uint64_t offset;
 	uint64_t count; /* UINT64_MAX: all */
+	bool local;     /* of each partition by itself: the first half of a limit or top-k */
 };
 
 /*
@@ -160,6 +169,8 @@ struct dx_extension {
 
 struct dsmx_rel {
 	enum dx_rel_kind kind;
+	uint16_t depth; /* levels of relations and of their expressions, this one included */
+	uint32_t size;  /* relations in all, this one included, each use counted */
 	uint32_t input_count;
 	struct dsmx_rel *inputs[DSMX_OPERATOR_INPUTS];
 	struct dsmx_schema schema; /* of the output */
