@@ -32,9 +32,11 @@ struct dx_layout {
 /* Numbers within the limits of abi.h; the caller has checked them. */
 struct dx_layout dx_layout(uint32_t peers, uint32_t slots, uint32_t frames, uint32_t tasks);
 
-/* Record @index of the part at @offset of @page. */
+/* Record @index of the part at @offset of the own page; of a peer's. */
 #define DX_LAYOUT_AT(type, page, offset, index)                                                    \
 	((type *)(void *)((char *)(page) + (offset)) + (index))
+#define DX_LAYOUT_PEER(type, page, offset, index)                                                  \
+	((const type *)(const void *)((const char *)(page) + (offset)) + (index))
 
 static inline size_t dx_layout_slot(const struct dx_layout *layout, uint32_t peer, uint32_t slot)
 {

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * look.c - the mesh as a source of the reactor: look, flush, arm, disarm
+ *
+ * This is where the wait protocol of the design meets the streams; the model in selftests/model has the same
+ * steps under the same names.
+ *
+ *	sleeper (arm, then look, then the reactor sleeps)	waker (flush, and tx_push, rx_release)
+ *	  seen = each peer's bell (acquire)			  publish counts and words
+ *	  `wanted` of every stream that waits, `armed`		  fence WAKE
+ *	  fence SLEEP (the reactor's)				  read the peer's `wanted`, `armed`
+ *	  look at all of them: positions, words, requests	  crossed or armed: bell += 1, futex wake
+ *
+ * A look never trusts a bell to say what changed: it looks at everything that waits. The bell only ends a
+ * sleep. So a bell that moved without need costs a turn, and one that moved early is not lost: it differs
+ * from `seen`.
+ */
+#include <linux/futex.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "chan/internal.h"
+
+/* --- looking ------------------------------------------------------------------------------------------------ */
+
+static void handle_word(struct dx_peer *peer, uint32_t slot, uint64_t word)
+{
+	struct dx_mesh *mesh = peer->mesh;
+	uint64_t generation = DSMX_WORD_GENERATION(word);
+	struct dx_tx *tx = peer->tx[slot];
+	const void *page = dx_mesh_peer_page(mesh, peer->index);
+	struct dsmx_request_abi request;
+
+	if (tx != NULL) {
+		if (generation < tx->generation) {
+			dx_store_plain(&dx_mesh_page(mesh)->stale, dx_mesh_page(mesh)->stale + 1);
+			return;
+		}
+		/* May free it; a later generation leaves it to its owner, out of the slot. */
+		uint64_t open = tx->generation;
+
+		dx_tx_consumer_word(tx, word);
+		if (generation == open)
+			return;
+		peer->tx[slot] = NULL;
+	}
+	if (DSMX_WORD_STATE(word) != DSMX_REQUEST_START &&
+	    DSMX_WORD_STATE(word) != DSMX_REQUEST_CANCEL)
+		return;
+	if (generation <= DSMX_WORD_GENERATION(peer->word_seen[slot]))
+		return; /* a CANCEL after our final answer: nothing to add */
+	request = *DX_LAYOUT_PEER(struct dsmx_request_abi, page, mesh->layout.requests,
+	                          dx_layout_slot(&mesh->layout, mesh->params.self, slot));
+	mesh->ops->request(mesh, peer->index, slot, word, &request);
+}
+
+static bool look_at_requests(struct dx_peer *peer)
+{
+	struct dx_mesh *mesh = peer->mesh;
+	const void *page = dx_mesh_peer_page(mesh, peer->index);
+	const uint64_t *words = DX_LAYOUT_PEER(uint64_t, page, mesh->layout.request_words,
+	                                       dx_layout_slot(&mesh->layout, mesh->params.self, 0));
+	uint32_t used = dx_load_plain(&peer->line->requests);
+	bool news = false;
+
+	if (used > mesh->params.slots)
+		used = mesh->params.slots;
+	for (uint32_t slot = 0; slot < used; slot++) {
+		uint64_t word = dx_load_acquire(DX_EDGE_REQUEST, &words[slot]);
+
+		if (word == peer->word_seen[slot])
+			continue;
+		handle_word(peer, slot, word);
+		peer->word_seen[slot] = word;
+		news = true;
+	}
+	return news;
+}
+
+static bool is_dead(struct dx_peer *peer)
+{
+	if (peer->has_live &&
+	    (dx_load_acquire(DX_EDGE_LIVE, peer->live.word) & FUTEX_OWNER_DIED) != 0)
+		return true;
+	peer->live.fired = false;
+	return peer->has_pidfd && peer->pidfd.fired != 0;
+}
+
+static bool look_at_peer(struct dx_peer *peer)
+{
+	struct dx_mesh *mesh = peer->mesh;
+	uint64_t changes;
+	bool news = false;
+
+	if (peer->has_bell) {
+		peer->bell.seen = dx_load_acquire(DX_EDGE_BELL, &peer->line->bell);
+		peer->bell.fired = false;
+		if (is_dead(peer)) {
+			/* What it said last still counts. */
+			(void)look_at_requests(peer);
+			dx_peer_died(peer);
+			return true;
+		}
+	}
+	changes = dx_load_acquire(DX_EDGE_CHANGES, &peer->line->changes);
+	if (changes == peer->changes_seen || mesh->ops == NULL)
+		return false;
+	peer->changes_seen = changes;
+	if (mesh->ops->request != NULL)
+		news = look_at_requests(peer);
+	if (peer->index == DSMX_ABI_LEADER && mesh->ops->queries != NULL) {
+		mesh->ops->queries(mesh);
+		news = true;
+	}
+	return news;
+}
+
+bool dx_mesh_look(struct dx_mesh *mesh)
+{
+	bool news = false;
+
+	dx_mesh_flush(mesh);
+	for (uint32_t i = 0; i < mesh->params.peers; i++)
+		if (mesh->peers[i].attached && !mesh->peers[i].dead)
+			news |= look_at_peer(&mesh->peers[i]);
+	dx_list_each(link, &mesh->rx_waiting) news |=
+		dx_rx_look(DX_CONTAINER(link, struct dx_rx, waiting));
+	if (mesh->slab_waker_count > 0) {
+		uint32_t before = mesh->slab_waker_count;
+
+		dx_list_each(link, &mesh->tx_all) news |=
+			dx_tx_look(DX_CONTAINER(link, struct dx_tx, all));
+		news |= mesh->slab_waker_count < before;
+	} else {
+		dx_list_each(link, &mesh->tx_waiting) news |=
+			dx_tx_look(DX_CONTAINER(link, struct dx_tx, waiting));
+	}
+	return news;
+}
+
+/* --- ringing ------------------------------------------------------------------------------------------------ */
+
+static void ring(struct dx_peer *peer)
+{
+	struct dsmx_page_abi *page = dx_mesh_page(peer->mesh);
+	static const uint64_t one = 1;
+
+	dx_store_release(DX_EDGE_BELL, &peer->own_line->bell, peer->own_line->bell + 1);
+	dx_wake(&peer->own_line->bell);
+	if (peer->eventfd >= 0)
+		(void)!write(peer->eventfd, &one, sizeof(one));
+	dx_store_plain(&page->wakes, page->wakes + 1);
+}
+
+void dx_peer_ring(struct dx_peer *peer)
+{
+	if (peer->dead || peer->index == peer->mesh->params.self)
+		return;
+	if (peer->mesh->flushing)
+		peer->ring = true;
+	else
+		ring(peer);
+}
+
+void dx_mesh_changed(struct dx_mesh *mesh, uint32_t peer)
+{
+	struct dx_peer *p = &mesh->peers[peer];
+
+	dx_store_release(DX_EDGE_CHANGES, &p->own_line->changes, p->own_line->changes + 1);
+	p->changed = true;
+	mesh->any_changed = true;
+}
+
+static bool is_armed(const struct dx_peer *peer)
+{
+	return peer->attached && dx_load_plain(&peer->line->armed) != 0;
+}
+
+void dx_mesh_flush(struct dx_mesh *mesh)
+{
+	if (!mesh->any_changed && dx_list_empty(&mesh->rx_dirty) && dx_list_empty(&mesh->tx_dirty))
+		return;
+	mesh->flushing = true;
+	dx_list_each(link, &mesh->tx_dirty) dx_tx_publish(DX_CONTAINER(link, struct dx_tx, dirty));
+	dx_list_each(link, &mesh->rx_dirty) dx_rx_publish(DX_CONTAINER(link, struct dx_rx, dirty));
+	dx_fence(DX_FENCE_WAKE);
+	dx_list_each(link, &mesh->tx_dirty) dx_tx_test(DX_CONTAINER(link, struct dx_tx, dirty));
+	dx_list_each(link, &mesh->rx_dirty) dx_rx_test(DX_CONTAINER(link, struct dx_rx, dirty));
+	mesh->flushing = false;
+	mesh->any_changed = false;
+	for (uint32_t i = 0; i < mesh->params.peers; i++) {
+		struct dx_peer *peer = &mesh->peers[i];
+
+		if (!peer->changed && !peer->ring)
+			continue;
+		if (peer->ring || is_armed(peer))
+			dx_peer_ring(peer);
+		peer->changed = peer->ring = false;
+	}
+}
+
+/* --- going to sleep ------------------------------------------------------------------------------------------ */
+
+void dx_mesh_arm(struct dx_mesh *mesh)
+{
+	for (uint32_t i = 0; i < mesh->params.peers; i++) {
+		struct dx_peer *peer = &mesh->peers[i];
+
+		if (!peer->has_bell)
+			continue;
+		peer->bell.seen = dx_load_acquire(DX_EDGE_BELL, &peer->line->bell);
+		dx_store_plain(&peer->own_line->armed, 1);
+	}
+	dx_list_each(link, &mesh->rx_waiting) dx_rx_arm(DX_CONTAINER(link, struct dx_rx, waiting));
+	if (mesh->slab_waker_count > 0)
+		dx_list_each(link, &mesh->tx_all) dx_tx_arm(DX_CONTAINER(link, struct dx_tx, all));
+	else
+		dx_list_each(link, &mesh->tx_waiting)
+			dx_tx_arm(DX_CONTAINER(link, struct dx_tx, waiting));
+}
+
+void dx_mesh_disarm(struct dx_mesh *mesh)
+{
+	for (uint32_t i = 0; i < mesh->params.peers; i++)
+		if (mesh->peers[i].has_bell)
+			dx_store_plain(&mesh->peers[i].own_line->armed, 0);
+	dx_list_each(link, &mesh->rx_waiting)
+		dx_rx_disarm(DX_CONTAINER(link, struct dx_rx, waiting));
+	dx_list_each(link, &mesh->tx_all) dx_tx_disarm(DX_CONTAINER(link, struct dx_tx, all));
+}
+
+uint32_t dx_mesh_put_error(struct dx_mesh *mesh, uint64_t query, uint32_t exchange, uint32_t task,
+                           const struct dsmx_error *why)
+{
+	uint32_t index = mesh->next_error++ % DSMX_ABI_ERRORS;
+	struct dsmx_error_abi *e =
+		DX_LAYOUT_AT(struct dsmx_error_abi, mesh->page.base, mesh->layout.errors, index);
+	size_t len = strnlen(why->message, DSMX_ABI_ERROR_TEXT - 1);
+
+	*e = (struct dsmx_error_abi){
+		.query = query,
+		.exchange = why->exchange >= 0 ? (uint32_t)why->exchange : exchange,
+		.task = task,
+		.code = why->code,
+		.worker = why->worker >= 0 ? why->worker : (int)mesh->params.self - 1,
+		.time_ns = dx_now_ns(),
+		.len = (uint32_t)len,
+	};
+	memcpy(e->text, why->message, len);
+	return index;
+}

@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mesh.c - peers come and go: see mesh.h; look.c is what happens in between
+ *
+ * The own data segment: the rings of all streams that this process may ever produce, by peer and slot, then
+ * slabs. So a stream's ring is ready the moment it is asked for, and no shortage of slabs can refuse it.
+ */
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "chan/internal.h"
+
+static bool look(struct dx_source *source)
+{
+	return dx_mesh_look(DX_CONTAINER(source, struct dx_mesh, source));
+}
+
+static void flush(struct dx_source *source)
+{
+	dx_mesh_flush(DX_CONTAINER(source, struct dx_mesh, source));
+}
+
+static void arm(struct dx_source *source)
+{
+	dx_mesh_arm(DX_CONTAINER(source, struct dx_mesh, source));
+}
+
+static void disarm(struct dx_source *source)
+{
+	dx_mesh_disarm(DX_CONTAINER(source, struct dx_mesh, source));
+}
+
+static size_t ring_bytes(const struct dx_mesh_params *p)
+{
+	size_t bytes = (size_t)p->peers * p->slots * p->frames * sizeof(struct dsmx_descriptor_abi);
+
+	return (bytes + DX_PIECE_BYTES - 1) & ~(size_t)(DX_PIECE_BYTES - 1);
+}
+
+size_t dx_mesh_page_bytes(const struct dx_mesh_params *p)
+{
+	return dx_layout(p->peers, p->slots, p->frames, p->tasks).bytes;
+}
+
+static int check_params(const struct dx_mesh_params *p, struct dsmx_error *err)
+{
+	if (p->peers < 1 || p->peers > DSMX_ABI_PEERS || p->self >= p->peers || p->epoch == 0)
+		return dx_error(err, -EINVAL, "process %u of %u: at most %u are possible", p->self,
+		                p->peers, DSMX_ABI_PEERS);
+	if (p->slots < 1 || p->slots > 4096 || p->tasks < 1 || p->tasks > 65536)
+		return dx_error(
+			err, -EINVAL,
+			"%u streams per peer and %u tasks: 1 to 4096 and 1 to 65536 are possible",
+			p->slots, p->tasks);
+	if (p->frames < 1 || p->frames > 1024 || (p->frames & (p->frames - 1)) != 0)
+		return dx_error(err, -EINVAL,
+		                "%u frames per stream: a power of two up to 1024 is possible",
+		                p->frames);
+	if (p->data_bytes > (1ULL << 40) || p->data_bytes < ring_bytes(p) + 16 * DX_PIECE_BYTES)
+		return dx_error(
+			err, -EINVAL,
+			"data segments of %llu bytes: the rings of %u peers take %zu, and %u more are the least",
+			(unsigned long long)p->data_bytes, p->peers, ring_bytes(p),
+			16 * DX_PIECE_BYTES);
+	return 0;
+}
+
+static void fill_header(struct dx_mesh *mesh)
+{
+	const struct dx_mesh_params *p = &mesh->params;
+
+	*dx_mesh_page(mesh) = (struct dsmx_page_abi){
+		.magic = DSMX_PAGE_MAGIC,
+		.version = DSMX_ABI_VERSION,
+		.peer = p->self,
+		.session = p->session,
+		.epoch = p->epoch,
+		.pid = (uint32_t)getpid(),
+		.peers = p->peers,
+		.slots = p->slots,
+		.frames = p->frames,
+		.tasks = p->tasks,
+		.data_bytes = p->data_bytes,
+	};
+}
+
+static int init_peer(struct dx_mesh *mesh, uint32_t index)
+{
+	struct dx_peer *peer = &mesh->peers[index];
+	uint32_t slots = mesh->params.slots;
+
+	peer->mesh = mesh;
+	peer->index = index;
+	peer->eventfd = -1;
+	peer->pidfd.fd = -1;
+	peer->own_line =
+		DX_LAYOUT_AT(struct dsmx_bell_abi, mesh->page.base, mesh->layout.bells, index);
+	peer->rx = calloc(slots, sizeof(struct dx_rx *));
+	peer->tx = calloc(slots, sizeof(struct dx_tx *));
+	peer->word_seen = calloc(slots, sizeof(uint64_t));
+	peer->generation = calloc(slots, sizeof(uint64_t));
+	if (peer->rx == NULL || peer->tx == NULL || peer->word_seen == NULL ||
+	    peer->generation == NULL)
+		return -ENOMEM;
+	if (index == mesh->params.self) {
+		peer->attached = true;
+		peer->line = peer->own_line;
+	}
+	return 0;
+}
+
+static int make_memory(struct dx_mesh *mesh, struct dsmx_error *err)
+{
+	const struct dx_mesh_params *p = &mesh->params;
+	size_t rings = ring_bytes(p);
+	int r;
+
+	/* The page is small: a huge page for it would be a waste. */
+	r = dx_segment_create("dsmx-page", mesh->layout.bytes, DSMX_PAGES_SMALL, p->numa_node,
+	                      &mesh->page, err);
+	if (r < 0)
+		return r;
+	r = dx_segment_create("dsmx-data", p->data_bytes, p->pages, p->numa_node, &mesh->data, err);
+	if (r < 0)
+		return r;
+	mesh->slabs_offset = rings;
+	r = dx_slabs_new((char *)mesh->data.base + rings, p->data_bytes - rings, &mesh->slabs);
+	if (r < 0)
+		return dx_error(err, r, "no memory for the books of %llu bytes of slabs",
+		                (unsigned long long)p->data_bytes);
+	return 0;
+}
+
+int dx_mesh_new(struct dx_reactor *reactor, const struct dx_mesh_params *params,
+                struct dx_mesh **ret_mesh, struct dsmx_error *err)
+{
+	struct dx_mesh *mesh;
+	int r = check_params(params, err);
+
+	if (r < 0)
+		return r;
+	mesh = calloc(1, sizeof(*mesh));
+	if (mesh == NULL)
+		return dx_error(err, -ENOMEM, "no memory for a mesh");
+	mesh->reactor = reactor;
+	mesh->params = *params;
+	mesh->layout = dx_layout(params->peers, params->slots, params->frames, params->tasks);
+	mesh->page.fd = mesh->data.fd = -1;
+	mesh->source =
+		(struct dx_source){ .look = look, .flush = flush, .arm = arm, .disarm = disarm };
+	dx_list_init(&mesh->rx_waiting);
+	dx_list_init(&mesh->tx_waiting);
+	dx_list_init(&mesh->tx_all);
+	dx_list_init(&mesh->rx_dirty);
+	dx_list_init(&mesh->tx_dirty);
+	dx_reactor_add_source(reactor, &mesh->source);
+	r = make_memory(mesh, err);
+	if (r == 0)
+		fill_header(mesh);
+	for (uint32_t i = 0; r == 0 && i < params->peers; i++)
+		r = init_peer(mesh, i);
+	if (r < 0) {
+		dx_mesh_free(mesh);
+		return r == -ENOMEM ? dx_error(err, r, "no memory for %u peers", params->peers) : r;
+	}
+	*ret_mesh = mesh;
+	return 0;
+}
+
+static void stop_waiting(struct dx_peer *peer)
+{
+	struct dx_wait *wait = dx_reactor_wait(peer->mesh->reactor);
+
+	if (peer->has_bell)
+		dx_wait_remove_word(wait, &peer->bell);
+	if (peer->has_live)
+		dx_wait_remove_word(wait, &peer->live);
+	if (peer->has_pidfd)
+		dx_wait_remove_fd(wait, &peer->pidfd);
+	if (peer->pidfd.fd >= 0)
+		close(peer->pidfd.fd);
+	peer->pidfd.fd = -1;
+	peer->has_bell = peer->has_live = peer->has_pidfd = false;
+}
+
+static void free_peer(struct dx_peer *peer)
+{
+	if (peer->mesh == NULL)
+		return;
+	stop_waiting(peer);
+	for (uint32_t i = 0; i < peer->mesh->params.slots; i++) {
+		if (peer->tx != NULL && peer->tx[i] != NULL)
+			dx_tx_free(peer->tx[i]);
+		if (peer->rx != NULL && peer->rx[i] != NULL)
+			dx_rx_free(peer->rx[i]);
+	}
+	if (peer->mapping != NULL)
+		dx_mapping_release(peer->mapping);
+	if (peer->eventfd >= 0)
+		close(peer->eventfd);
+	free(peer->rx);
+	free(peer->tx);
+	free(peer->word_seen);
+	free(peer->generation);
+}
+
+void dx_mesh_free(struct dx_mesh *mesh)
+{
+	if (mesh == NULL)
+		return;
+	dx_reactor_remove_source(mesh->reactor, &mesh->source);
+	for (uint32_t i = 0; i < mesh->params.peers; i++)
+		free_peer(&mesh->peers[i]);
+	while (mesh->spare_frames != NULL) {
+		struct dx_frame *frame = mesh->spare_frames;
+
+		mesh->spare_frames = frame->next_spare;
+		free(frame);
+	}
+	if (mesh->robust !=
+	    NULL) /* this thread lives on: an empty list in place of one in the page */
+		mesh->robust->first = mesh->robust;
+	if (mesh->slabs != NULL)
+		dx_slabs_free(mesh->slabs);
+	dx_segment_close(&mesh->data);
+	dx_segment_close(&mesh->page);
+	free(mesh->slab_wakers);
+	free(mesh);
+}
+
+/* --- peers ------------------------------------------------------------------------------------------------ */
+
+void dx_mapping_retain(struct dx_mapping *mapping)
+{
+	mapping->refs++;
+}
+
+void dx_mapping_release(struct dx_mapping *mapping)
+{
+	if (--mapping->refs > 0)
+		return;
+	dx_segment_close(&mapping->page);
+	dx_segment_close(&mapping->data);
+	free(mapping);
+}
+
+/* A copy of the header, then everything is compared with what was agreed. */
+static int check_header(const struct dx_mesh *mesh, uint32_t peer, uint64_t epoch,
+                        const struct dsmx_page_abi *page, struct dsmx_error *err)
+{
+	const struct dx_mesh_params *p = &mesh->params;
+	struct dsmx_page_abi h = *page;
+
+	if (h.magic != DSMX_PAGE_MAGIC)
+		return dx_error(err, -EPROTO, "process %u: its page has no dsmx header", peer);
+	if (h.version != DSMX_ABI_VERSION)
+		return dx_error(
+			err, -EPROTO,
+			"process %u speaks version %u of the page, this one %u: use a dsmx-worker of this build",
+			peer, h.version, DSMX_ABI_VERSION);
+	if (h.peer != peer || h.session != p->session || h.epoch != epoch)
+		return dx_error(err, -EPROTO,
+		                "process %u: its page is of another process, session or epoch",
+		                peer);
+	if (h.peers != p->peers || h.slots != p->slots || h.frames != p->frames ||
+	    h.tasks != p->tasks || h.data_bytes != p->data_bytes)
+		return dx_error(err, -EPROTO,
+		                "process %u: its page has another layout than was agreed", peer);
+	return 0;
+}
+
+static int map_peer(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch, int page_fd, int data_fd,
+                    struct dx_mapping **ret_mapping, struct dsmx_error *err)
+{
+	struct dx_mapping *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (m == NULL)
+		return dx_error(err, -ENOMEM, "no memory for a peer");
+	m->refs = 1;
+	m->epoch = epoch;
+	m->page.fd = m->data.fd = -1;
+	r = dx_segment_attach(page_fd, mesh->page.bytes, &m->page, err);
+	if (r == 0)
+		r = check_header(mesh, peer, epoch, m->page.base, err);
+	if (r == 0)
+		r = dx_segment_attach(data_fd, mesh->params.data_bytes, &m->data, err);
+	if (r < 0) {
+		dx_mapping_release(m);
+		return r;
+	}
+	*ret_mapping = m;
+	return 0;
+}
+
+static int start_waiting(struct dx_peer *peer)
+{
+	struct dx_wait *wait = dx_reactor_wait(peer->mesh->reactor);
+	const struct dsmx_live_abi *live =
+		DX_LAYOUT_PEER(struct dsmx_live_abi, peer->mapping->page.base,
+	                       peer->mesh->layout.live, peer->mesh->params.self);
+	int r;
+
+	peer->bell = (struct dx_wait_word){ .word = &peer->line->bell };
+	r = dx_wait_add_word(wait, &peer->bell);
+	if (r < 0)
+		return r;
+	peer->has_bell = true;
+	/* The leader has no liveness word. */
+	if (peer->index != DSMX_ABI_LEADER) {
+		peer->live =
+			(struct dx_wait_word){ .word = &live->word,
+			                       .seen = dx_load_acquire(DX_EDGE_LIVE, &live->word) };
+		r = dx_wait_add_word(wait, &peer->live);
+		if (r < 0)
+			return r;
+		peer->has_live = true;
+	}
+	if (peer->pidfd.fd >= 0) {
+		peer->pidfd.events = 1; /* POLLIN: it ended */
+		r = dx_wait_add_fd(wait, &peer->pidfd);
+		if (r < 0)
+			return r;
+		peer->has_pidfd = true;
+	}
+	return 0;
+}
+
+int dx_mesh_attach(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch, int page_fd, int data_fd,
+                   int pidfd, struct dsmx_error *err)
+{
+	struct dx_peer *p = &mesh->peers[peer];
+	struct dx_mapping *mapping = NULL;
+	int r;
+
+	if (peer >= mesh->params.peers || peer == mesh->params.self)
+		return dx_error(err, -EPROTO, "there is no process %u to attach", peer);
+	if (p->attached && !p->dead)
+		return dx_error(err, -EPROTO, "process %u is attached already", peer);
+	r = map_peer(mesh, peer, epoch, page_fd, data_fd, &mapping, err);
+	if (r < 0)
+		return r;
+	if (p->mapping != NULL)
+		dx_mapping_release(p->mapping);
+	p->mapping = mapping;
+	p->line = DX_LAYOUT_PEER(struct dsmx_bell_abi, mapping->page.base, mesh->layout.bells,
+	                         mesh->params.self);
+	p->changes_seen = 0;
+	memset(p->word_seen, 0, mesh->params.slots * sizeof(uint64_t));
+	p->pidfd = (struct dx_wait_fd){ .fd = pidfd };
+	p->dead = false;
+	p->attached = true;
+	r = start_waiting(p);
+	if (r < 0) {
+		p->pidfd.fd = p->has_pidfd ? p->pidfd.fd : -1;
+		stop_waiting(p);
+		p->attached = false;
+		return dx_error(err, r, "cannot wait for process %u: %s", peer, dx_strerror(r));
+	}
+	dx_store_release(DX_EDGE_STATE,
+	                 DX_LAYOUT_AT(uint64_t, mesh->page.base, mesh->layout.mapped, peer), epoch);
+	return 0;
+}
+
+void dx_peer_died(struct dx_peer *peer)
+{
+	struct dx_mesh *mesh = peer->mesh;
+
+	if (!peer->attached || peer->dead || peer->index == mesh->params.self)
+		return;
+	peer->dead = true;
+	stop_waiting(peer);
+	for (uint32_t i = 0; i < mesh->params.slots; i++) {
+		if (peer->tx[i] != NULL)
+			dx_tx_consumer_word(peer->tx[i],
+			                    DSMX_WORD(peer->tx[i]->generation, DSMX_REQUEST_DONE));
+		peer->tx[i] = NULL;
+		if (peer->rx[i] != NULL)
+			(void)dx_rx_look(peer->rx[i]);
+	}
+	if (mesh->ops != NULL && mesh->ops->dead != NULL)
+		mesh->ops->dead(mesh, peer->index);
+}
+
+void dx_mesh_peer_dead(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch)
+{
+	if (peer < mesh->params.peers && dx_mesh_epoch(mesh, peer) == epoch)
+		dx_peer_died(&mesh->peers[peer]);
+}
+
+bool dx_mesh_alive(const struct dx_mesh *mesh, uint32_t peer)
+{
+	return peer < mesh->params.peers && mesh->peers[peer].attached && !mesh->peers[peer].dead;
+}
+
+uint64_t dx_mesh_epoch(const struct dx_mesh *mesh, uint32_t peer)
+{
+	if (peer == mesh->params.self)
+		return mesh->params.epoch;
+	return mesh->peers[peer].mapping != NULL ? mesh->peers[peer].mapping->epoch : 0;
+}
+
+bool dx_mesh_mapped_by_all(const struct dx_mesh *mesh, uint32_t peer)
+{
+	uint64_t epoch = dx_mesh_epoch(mesh, peer);
+
+	for (uint32_t q = 0; q < mesh->params.peers; q++) {
+		const void *page = dx_mesh_peer_page(mesh, q);
+
+		if (q == peer || !dx_mesh_alive(mesh, q))
+			continue;
+		if (dx_load_acquire(DX_EDGE_STATE,
+		                    DX_LAYOUT_PEER(uint64_t, page, mesh->layout.mapped, peer)) !=
+		    epoch)
+			return false;
+	}
+	return true;
+}
+
+int dx_mesh_live(struct dx_mesh *mesh)
+{
+	struct dx_robust_head *head = malloc(sizeof(*head));
+	struct dsmx_live_abi *live =
+		DX_LAYOUT_AT(struct dsmx_live_abi, mesh->page.base, mesh->layout.live, 0);
+	uint32_t tid = (uint32_t)syscall(SYS_gettid);
+
+	if (head == NULL)
+		return -ENOMEM;
+	/* The kernel walks it as a ring: head, one link on each peer's line, head. */
+	for (uint32_t i = 0; i < mesh->params.peers; i++) {
+		live[i].next = i + 1 < mesh->params.peers ? (uint64_t)(uintptr_t)&live[i + 1].next
+		                                          : (uint64_t)(uintptr_t)head;
+		dx_store_release(DX_EDGE_LIVE, &live[i].word, tid | FUTEX_WAITERS);
+	}
+	*head = (struct dx_robust_head){
+		.first = &live[0].next,
+		.word_offset = (long)offsetof(struct dsmx_live_abi, word) -
+		               (long)offsetof(struct dsmx_live_abi, next),
+	};
+	if (syscall(SYS_set_robust_list, head, sizeof(*head)) < 0) {
+		free(head);
+		return dx_errno();
+	}
+	/* Stays with the thread until it ends, even when the mesh is gone: it is never freed. */
+	mesh->robust = head;
+	return 0;
+}
+
+/* --- plain access ------------------------------------------------------------------------------------------ */
+
+void dx_mesh_set_ops(struct dx_mesh *mesh, const struct dx_mesh_ops *ops)
+{
+	mesh->ops = ops;
+}
+
+const struct dx_mesh_ops *dx_mesh_ops(const struct dx_mesh *mesh)
+{
+	return mesh->ops;
+}
+
+const struct dx_segment *dx_mesh_page_segment(const struct dx_mesh *mesh)
+{
+	return &mesh->page;
+}
+
+const struct dx_segment *dx_mesh_data_segment(const struct dx_mesh *mesh)
+{
+	return &mesh->data;
+}
+
+void dx_mesh_set_state(struct dx_mesh *mesh, uint32_t state)
+{
+	dx_store_release(DX_EDGE_STATE, &dx_mesh_page(mesh)->state, state);
+	for (uint32_t i = 0; i < mesh->params.peers; i++)
+		dx_mesh_changed(mesh, i);
+	dx_mesh_flush(mesh);
+}
+
+uint32_t dx_mesh_state(const struct dx_mesh *mesh, uint32_t peer)
+{
+	const struct dsmx_page_abi *page = dx_mesh_peer_page(mesh, peer);
+
+	return page == NULL ? DSMX_STATE_END : dx_load_acquire(DX_EDGE_STATE, &page->state);
+}
+
+uint32_t dx_mesh_self(const struct dx_mesh *mesh)
+{
+	return mesh->params.self;
+}
+
+uint32_t dx_mesh_peers(const struct dx_mesh *mesh)
+{
+	return mesh->params.peers;
+}
+
+const struct dx_layout *dx_mesh_layout(const struct dx_mesh *mesh)
+{
+	return &mesh->layout;
+}
+
+struct dx_reactor *dx_mesh_reactor(const struct dx_mesh *mesh)
+{
+	return mesh->reactor;
+}
+
+struct dx_slabs *dx_mesh_slabs(const struct dx_mesh *mesh)
+{
+	return mesh->slabs;
+}
+
+struct dsmx_page_abi *dx_mesh_page(const struct dx_mesh *mesh)
+{
+	return mesh->page.base;
+}
+
+char *dx_mesh_data(const struct dx_mesh *mesh)
+{
+	return mesh->data.base;
+}
+
+const struct dsmx_page_abi *dx_mesh_peer_page(const struct dx_mesh *mesh, uint32_t peer)
+{
+	if (peer == mesh->params.self)
+		return mesh->page.base;
+	return mesh->peers[peer].mapping != NULL ? mesh->peers[peer].mapping->page.base : NULL;
+}
+
+const char *dx_mesh_peer_data(const struct dx_mesh *mesh, uint32_t peer)
+{
+	if (peer == mesh->params.self)
+		return mesh->data.base;
+	return mesh->peers[peer].mapping != NULL ? mesh->peers[peer].mapping->data.base : NULL;
+}
+
+size_t dx_mesh_peer_data_bytes(const struct dx_mesh *mesh, uint32_t peer)
+{
+	(void)peer; /* attached only if it has the size that was agreed */
+	return mesh->params.data_bytes;
+}
+
+void dx_mesh_set_peer_eventfd(struct dx_mesh *mesh, uint32_t peer, int eventfd)
+{
+	if (mesh->peers[peer].eventfd >= 0)
+		close(mesh->peers[peer].eventfd);
+	mesh->peers[peer].eventfd = eventfd;
+}

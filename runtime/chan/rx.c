@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rx.c - see rx.h for the states
+ *
+ * Who writes what: the request record, its word and the release log are ours; the stream record, its word,
+ * the descriptors and the frames are the producer's. Order of reading: word, then tail, then descriptors; a
+ * final word is stored after the last tail, so a tail read after it is the last one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "chan/internal.h"
+
+static void set_word(struct dx_rx *rx, uint32_t state)
+{
+	dx_store_release(DX_EDGE_REQUEST, rx->word, DSMX_WORD(rx->generation, state));
+	dx_mesh_changed(rx->mesh, rx->peer->index);
+}
+
+static void wait_on(struct dx_rx *rx)
+{
+	if (dx_list_empty(&rx->waiting))
+		dx_list_append(&rx->mesh->rx_waiting, &rx->waiting);
+}
+
+static int fail(struct dx_rx *rx, int code, const char *what)
+{
+	if (rx->error.code == 0) {
+		(void)dx_error(&rx->error, code, "exchange %u, stream from process %u: %s",
+		               rx->request->exchange, rx->peer->index, what);
+		rx->error.exchange = (int)rx->request->exchange;
+		rx->error.worker = (int)rx->peer->index - 1;
+	}
+	return rx->error.code;
+}
+
+static int free_slot(struct dx_peer *peer, uint32_t slots)
+{
+	for (uint32_t i = 0; i < slots; i++)
+		if (peer->rx[i] == NULL)
+			return (int)i;
+	return -1;
+}
+
+/* The request is complete and its counts are 0 before the word says so. */
+static void fill_request(struct dx_rx *rx, const struct dx_stream_key *key, bool cancel)
+{
+	struct dx_mesh *mesh = rx->mesh;
+
+	*rx->request = (struct dsmx_request_abi){
+		.query = key->query,
+		.exchange = key->exchange,
+		.task = key->task,
+		.partition = key->partition,
+		.partitions = key->partitions,
+		.attempt = key->attempt,
+		.plan_hash = key->plan_hash,
+		.schema_hash = key->schema_hash,
+		.sent_ns = dx_now_ns(),
+		.wanted = DSMX_WANTED_NONE,
+	};
+	if (rx->peer->own_line->requests <= rx->slot)
+		dx_store_plain(&rx->peer->own_line->requests, rx->slot + 1);
+	dx_store_plain(&dx_mesh_page(mesh)->start_streams,
+	               dx_mesh_page(mesh)->start_streams + !cancel);
+	set_word(rx, cancel ? DSMX_REQUEST_CANCEL : DSMX_REQUEST_START);
+}
+
+static struct dx_rx *make(struct dx_mesh *mesh, struct dx_peer *peer, uint32_t slot)
+{
+	const struct dx_layout *l = &mesh->layout;
+	size_t own = dx_layout_slot(l, peer->index, slot);
+	size_t theirs = dx_layout_slot(l, mesh->params.self, slot);
+	const void *page = dx_mesh_peer_page(mesh, peer->index);
+	struct dx_rx *rx = calloc(1, sizeof(*rx));
+
+	if (rx == NULL)
+		return NULL;
+	rx->held = calloc((l->frames + 63) / 64, sizeof(*rx->held));
+	if (rx->held == NULL) {
+		free(rx);
+		return NULL;
+	}
+	rx->mesh = mesh;
+	rx->peer = peer;
+	rx->slot = slot;
+	rx->generation = ++peer->generation[slot];
+	rx->mapping = peer->mapping;
+	if (rx->mapping != NULL)
+		dx_mapping_retain(rx->mapping);
+	rx->request = DX_LAYOUT_AT(struct dsmx_request_abi, mesh->page.base, l->requests, own);
+	rx->word = DX_LAYOUT_AT(uint64_t, mesh->page.base, l->request_words, own);
+	rx->stream = DX_LAYOUT_PEER(struct dsmx_stream_abi, page, l->streams, theirs);
+	rx->answer = DX_LAYOUT_PEER(uint64_t, page, l->stream_words, theirs);
+	rx->log = (struct dx_log_tx){
+		.ids = DX_LAYOUT_AT(uint32_t, mesh->page.base, l->logs, own * l->frames),
+		.mask = l->frames - 1,
+		.released_word = &rx->request->released,
+	};
+	rx->data = dx_mesh_peer_data(mesh, peer->index);
+	rx->data_bytes = dx_mesh_peer_data_bytes(mesh, peer->index);
+	dx_list_init(&rx->waiting);
+	dx_list_init(&rx->dirty);
+	peer->rx[slot] = rx;
+	return rx;
+}
+
+int dx_rx_open(struct dx_mesh *mesh, uint32_t peer, const struct dx_stream_key *key, bool cancel,
+               struct dx_rx **ret_rx, struct dsmx_error *err)
+{
+	struct dx_peer *p = &mesh->peers[peer];
+	struct dx_rx *rx;
+	int slot;
+
+	if (!dx_mesh_alive(mesh, peer))
+		return dx_error(err, -EOWNERDEAD, "exchange %u: process %u is dead", key->exchange,
+		                peer);
+	slot = free_slot(p, mesh->layout.slots);
+	if (slot < 0)
+		return dx_error(
+			err, -E2BIG,
+			"exchange %u: all %u streams to process %u are in use; open the session "
+			"with more streams_per_peer",
+			key->exchange, mesh->layout.slots, peer);
+	rx = make(mesh, p, (uint32_t)slot);
+	if (rx == NULL)
+		return dx_error(err, -ENOMEM, "exchange %u: no memory for a stream", key->exchange);
+	fill_request(rx, key, cancel);
+	rx->cancelled = cancel;
+	*ret_rx = rx;
+	return 0;
+}
+
+/* The producer's record, once it said RUNNING: where its ring is. */
+static int attach_ring(struct dx_rx *rx)
+{
+	uint64_t offset = dx_load_plain(&rx->stream->ring_offset);
+	uint32_t slots = dx_load_plain(&rx->stream->ring_slots);
+	const struct dsmx_descriptor_abi *base;
+
+	if (rx->mapping == NULL) {
+		if (rx->peer->tx[rx->slot] == NULL)
+			return fail(rx, -EBADMSG, "there is no producer");
+		base = rx->peer->tx[rx->slot]->ring.slots;
+	} else {
+		if (slots != rx->mesh->layout.frames || offset % sizeof(*base) != 0 ||
+		    offset > rx->data_bytes || slots * sizeof(*base) > rx->data_bytes - offset)
+			return fail(rx, -EBADMSG, "its ring lies outside of its data");
+		base = (const void *)(rx->data + offset);
+	}
+	rx->ring = (struct dx_ring_rx){
+		.slots = base,
+		.mask = rx->mesh->layout.frames - 1,
+		.tail_word = &rx->stream->tail,
+		.taken_word = &rx->request->taken,
+	};
+	return 0;
+}
+
+/* What the producer says went wrong; its words are copied, then used. */
+static int foreign_error(struct dx_rx *rx, uint32_t state)
+{
+	const struct dx_layout *l = &rx->mesh->layout;
+	uint32_t index = dx_load_plain(&rx->stream->error);
+	int code = dx_load_plain(&rx->stream->code);
+	struct dsmx_error_abi e;
+
+	if (index >= DSMX_ABI_ERRORS || code >= 0 || code < -4095)
+		return fail(rx, -EBADMSG, "its error is none");
+	e = *DX_LAYOUT_PEER(struct dsmx_error_abi, dx_mesh_peer_page(rx->mesh, rx->peer->index),
+	                    l->errors, index);
+	if (e.query != rx->request->query || e.code != code || e.len >= sizeof(e.text))
+		return fail(rx, code, state == DSMX_STREAM_NAK ? "was refused" : "failed");
+	rx->error = (struct dsmx_error){ .code = code,
+		                         .worker = e.worker,
+		                         .exchange = (int)e.exchange };
+	memcpy(rx->error.message, e.text, e.len);
+	return code;
+}
+
+/* The producer is dead, or has said its last word, and it is not FIN. */
+static int no_more(struct dx_rx *rx, uint32_t state)
+{
+	switch (state) {
+	case DSMX_STREAM_ERROR:
+	case DSMX_STREAM_NAK:
+		return foreign_error(rx, state);
+	case DSMX_STREAM_CANCELLED:
+		return fail(rx, -ECANCELED, "was cancelled");
+	default:
+		return fail(rx, -EOWNERDEAD, "its process died before the end");
+	}
+}
+
+static bool is_final(uint32_t state)
+{
+	return state > DSMX_STREAM_RUNNING;
+}
+
+/* State of the answer to this generation; NONE: there is none yet. */
+static uint32_t answer_state(const struct dx_rx *rx)
+{
+	uint64_t word = dx_load_acquire(DX_EDGE_STREAM, rx->answer);
+
+	if (DSMX_WORD_GENERATION(word) != rx->generation ||
+	    DSMX_WORD_STATE(word) > DSMX_STREAM_CANCELLED)
+		return DSMX_STREAM_NONE;
+	return DSMX_WORD_STATE(word);
+}
+
+static int take(struct dx_rx *rx, struct dx_frame_view *ret_frame)
+{
+	struct dsmx_descriptor_abi d;
+
+	dx_ring_pop(&rx->ring, &d);
+	if (d.frame >= rx->mesh->layout.frames || d.generation != (uint32_t)rx->generation ||
+	    d.offset % DSMX_LINE_BYTES != 0 || d.offset > rx->data_bytes ||
+	    d.bytes > rx->data_bytes - d.offset || d.bytes < sizeof(struct dsmx_frame_abi) ||
+	    (rx->held[d.frame / 64] >> (d.frame % 64) & 1) != 0)
+		return fail(rx, -EBADMSG, "a descriptor breaks the rules");
+	rx->held[d.frame / 64] |= 1ULL << (d.frame % 64);
+	rx->held_count++;
+	if (rx->ring.taken == 1)
+		dx_store_plain(&rx->request->first_read_ns, dx_now_ns());
+	*ret_frame = (struct dx_frame_view){
+		.bytes = rx->data + d.offset,
+		.len_bytes = d.bytes,
+		.rows = d.rows,
+		.id = d.frame,
+	};
+	return 1;
+}
+
+static int report(const struct dx_rx *rx, struct dsmx_error *err)
+{
+	if (err != NULL)
+		*err = rx->error;
+	return rx->error.code;
+}
+
+int dx_rx_next(struct dx_rx *rx, struct dsmx_waker *waker, struct dx_frame_view *ret_frame,
+               struct dsmx_error *err)
+{
+	uint32_t state;
+	int64_t ready;
+
+	if (rx->error.code != 0)
+		return report(rx, err);
+	if (rx->ended)
+		return 0;
+	if (rx->ring.slots != NULL && rx->ring.taken != rx->ring.tail)
+		return take(rx, ret_frame) > 0 ? 1 : report(rx, err);
+
+	state = answer_state(rx);
+	if (state == DSMX_STREAM_RUNNING || state == DSMX_STREAM_FIN) {
+		if (rx->ring.slots == NULL && state == DSMX_STREAM_RUNNING && attach_ring(rx) < 0)
+			return report(rx, err);
+		if (rx->ring.slots == NULL && dx_load_plain(&rx->stream->final_tail) > 0 &&
+		    attach_ring(rx) < 0)
+			return report(rx, err);
+		ready = rx->ring.slots == NULL ? 0 : dx_ring_ready(&rx->ring);
+		if (ready < 0) {
+			(void)fail(rx, -EBADMSG, "its tail breaks the rules");
+			return report(rx, err);
+		}
+		if (ready > 0)
+			return take(rx, ret_frame) > 0 ? 1 : report(rx, err);
+		if (state == DSMX_STREAM_FIN) {
+			if (dx_load_plain(&rx->stream->final_tail) != rx->ring.taken) {
+				(void)fail(rx, -EBADMSG,
+				           "it ended with another count than it published");
+				return report(rx, err);
+			}
+			rx->ended = true;
+			return 0;
+		}
+	}
+	if (is_final(state) || rx->peer->dead) {
+		(void)no_more(rx, state);
+		return report(rx, err);
+	}
+	rx->waker = waker;
+	wait_on(rx);
+	return -EAGAIN;
+}
+
+static void mark_dirty(struct dx_rx *rx)
+{
+	if (dx_list_empty(&rx->dirty))
+		dx_list_append(&rx->mesh->rx_dirty, &rx->dirty);
+}
+
+void dx_rx_release(struct dx_rx *rx, uint32_t id)
+{
+	uint64_t bit = 1ULL << (id % 64);
+
+	if (id >= rx->mesh->layout.frames || (rx->held[id / 64] & bit) == 0)
+		return;
+	rx->held[id / 64] &= ~bit;
+	rx->held_count--;
+	dx_log_append(&rx->log, id);
+	mark_dirty(rx);
+	/* Each release is published: the producer reuses what came back last, while it is in the caches. */
+	dx_rx_publish(rx);
+	dx_fence(DX_FENCE_WAKE);
+	dx_rx_test(rx);
+	if (rx->closing)
+		(void)dx_rx_look(rx);
+}
+
+void dx_rx_close(struct dx_rx *rx)
+{
+	rx->closing = true;
+	rx->waker = NULL;
+	if (!rx->cancelled && !rx->ended && !is_final(answer_state(rx))) {
+		/* `taken` stands before CANCEL: frames after it come back at once. */
+		if (rx->ring.slots != NULL)
+			dx_ring_retire(&rx->ring);
+		rx->cancelled = true;
+		set_word(rx, DSMX_REQUEST_CANCEL);
+	}
+	wait_on(rx);
+	(void)dx_rx_look(rx);
+}
+
+/* Closing is over when the answer is final, or never will be, and every frame is back. */
+static bool try_done(struct dx_rx *rx)
+{
+	if (rx->held_count > 0)
+		return false;
+	if (!rx->ended && !is_final(answer_state(rx)) && !rx->peer->dead)
+		return false;
+	dx_rx_publish(rx);
+	set_word(rx, DSMX_REQUEST_DONE);
+	dx_rx_free(rx);
+	return true;
+}
+
+bool dx_rx_look(struct dx_rx *rx)
+{
+	uint32_t state;
+
+	if (rx->closing)
+		return try_done(rx);
+	state = answer_state(rx);
+	if (state == DSMX_STREAM_RUNNING &&
+	    dx_load_acquire(DX_EDGE_TAIL, &rx->stream->tail) == rx->ring.taken && !rx->peer->dead)
+		return false;
+	if (state == DSMX_STREAM_NONE && !rx->peer->dead)
+		return false;
+	dx_list_unlink(&rx->waiting);
+	dx_rx_disarm(rx);
+	if (rx->waker != NULL)
+		rx->waker->wake(rx->waker);
+	return true;
+}
+
+void dx_rx_publish(struct dx_rx *rx)
+{
+	if (rx->ring.slots != NULL)
+		dx_ring_retire(&rx->ring);
+	dx_log_publish(&rx->log);
+}
+
+void dx_rx_test(struct dx_rx *rx)
+{
+	uint64_t taken = dx_load_plain(&rx->stream->wanted_taken);
+	uint64_t released = dx_load_plain(&rx->stream->wanted_released);
+
+	if (dx_wanted_crossed(taken, rx->tested_taken, rx->ring.taken) ||
+	    dx_wanted_crossed(released, rx->tested_released, rx->log.released))
+		dx_peer_ring(rx->peer);
+	rx->tested_taken = rx->ring.taken;
+	rx->tested_released = rx->log.released;
+	dx_list_unlink(&rx->dirty);
+}
+
+void dx_rx_arm(struct dx_rx *rx)
+{
+	rx->armed = true;
+	dx_store_plain(&rx->request->wanted, rx->ring.taken);
+}
+
+void dx_rx_disarm(struct dx_rx *rx)
+{
+	if (!rx->armed)
+		return;
+	rx->armed = false;
+	dx_store_plain(&rx->request->wanted, DSMX_WANTED_NONE);
+}
+
+void dx_rx_free(struct dx_rx *rx)
+{
+	rx->peer->rx[rx->slot] = NULL;
+	dx_list_unlink(&rx->waiting);
+	dx_list_unlink(&rx->dirty);
+	if (rx->mapping != NULL)
+		dx_mapping_release(rx->mapping);
+	free(rx->held);
+	free(rx);
+}
+
+uint32_t dx_rx_peer(const struct dx_rx *rx)
+{
+	return rx->peer->index;
+}
+
+uint64_t dx_rx_taken(const struct dx_rx *rx)
+{
+	return rx->ring.taken;
+}
+
+uint32_t dx_rx_held(const struct dx_rx *rx)
+{
+	return rx->held_count;
+}
