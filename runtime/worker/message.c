@@ -77,7 +77,9 @@ int dx_message_send(int socket, const struct dx_message *message)
 		fds->cmsg_len = CMSG_LEN(fd_bytes);
 		memcpy(CMSG_DATA(fds), message->fds, fd_bytes);
 	}
-	return sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 ? 0 : dx_errno();
+	if (sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+		return 0;
+	return errno == ECONNRESET ? -EPIPE : dx_errno(); /* it had not read all when it left */
 }
 
 /* The kernel cuts the list at the buffer's end, so there is room for all that came. */
@@ -120,8 +122,10 @@ int dx_message_recv(int socket, struct dx_message *ret_message)
 
 	dx_message_start(ret_message);
 	n = recvmsg(socket, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	if (n < 0 && errno == ECONNRESET) /* said once, before what the other had sent */
+		n = recvmsg(socket, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0)
-		return errno == ECONNRESET ? 0 : dx_errno();
+		return dx_errno();
 	collect_fds(&header, ret_message);
 	if (n == 0 && ret_message->fd_count == 0)
 		return 0;
