@@ -9,6 +9,7 @@
 #define DX_WORKER_SPAWN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -48,6 +49,13 @@ int dx_spawn_child(const struct dx_spawn *spawn, struct dx_process *ret_process,
  */
 int dx_spawn_detached(const struct dx_spawn *spawn, struct dx_process *ret_process,
                       struct dsmx_error *err) DX_MUST_CHECK;
+
+/*
+ * The program for supervisor and workers: @named, else DSMX_WORKER, dsmx-worker beside the executable, or that
+ * of the installation. Returns 0, or -ENOENT, -EACCES, ... with a sentence.
+ */
+int dx_spawn_program(const char *named, char *ret_path, size_t room,
+                     struct dsmx_error *err) DX_MUST_CHECK;
 
 /* Descriptor of a process, -errno. */
 int dx_pidfd_open(pid_t pid);

@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor: a small process between leader and workers.
+ *
+ * It owns the cgroups, the sockets to everybody and the entry in the registry; it is the parent of the workers.
+ * It maps nobody's memory: descriptors of segments only pass through. It outlives the leader by as long as it
+ * takes to end the workers and to remove the groups, whatever the leader died of.
+ *
+ *	start	enter the session, make its groups, start all workers at once
+ *	        all have offered their segments: one round of introductions; all have mapped: tell the leader
+ *	run	a worker is gone: say so to all, with the reason
+ *	end	the leader says STOPPING: drain the workers, each with its time-outs
+ *	        the leader is gone, by its pidfd or its end of file: SIGKILL to all at once
+ *	        no worker is there any more: remove the groups and the entry, exit
+ *
+ * It is a reactor like the others, so nothing here blocks.
+ */
+#include "worker/supervisor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+
+#define SWEEP_MS           20U
+#define SWEEPS_MAX         100U
+#define INTRODUCE_RETRY_MS 1U
+#define GROUP_GIVE_UP      (2 * DX_NS_PER_S)
+
+static uint64_t now_ns(const struct dx_supervisor *supervisor)
+{
+	return dx_wait_now(dx_reactor_wait(supervisor->reactor));
+}
+
+static uint32_t worker_count(const struct dx_supervisor *supervisor)
+{
+	return supervisor->start.workers;
+}
+
+void dx_offer_close(struct dx_offer *offer)
+{
+	if (offer->ready) {
+		(void)close(offer->page_fd);
+		(void)close(offer->data_fd);
+	}
+	*offer = (struct dx_offer){ .page_fd = -1, .data_fd = -1 };
+}
+
+/* --- telling ------------------------------------------------------------------------------------------------ */
+
+/* A leader that does not read has a full socket at last; it learns the state when it asks for the next. */
+static void tell_leader(struct dx_supervisor *supervisor)
+{
+	(void)!dx_message_send(supervisor->control.fd, &supervisor->out);
+}
+
+/* One that does not read what concerns it cannot be served. */
+static void tell_worker(struct dx_supervisor *supervisor, struct dx_worker *worker)
+{
+	if (dx_message_send(worker->control.fd, &supervisor->out) == -EAGAIN)
+		dx_worker_end(worker, DSMX_EXIT_PROTOCOL, "it does not read its messages");
+}
+
+static void tell_failure(struct dx_supervisor *supervisor, const struct dsmx_error *err)
+{
+	dx_say_failed(supervisor->control.fd, err);
+}
+
+/* --- introductions -------------------------------------------------------------------------------------- */
+
+static void put_peer(struct dx_message *message, uint32_t peer, uint64_t epoch, int pid,
+                     const struct dx_offer *offer, int pidfd)
+{
+	dx_message_put(message, "PEER", "%u %llu %d", peer, (unsigned long long)epoch, pid);
+	dx_message_put_fd(message, offer->page_fd);
+	dx_message_put_fd(message, offer->data_fd);
+	dx_message_put_fd(message, pidfd);
+}
+
+/* Everybody but @self, as one message. */
+static void put_peers(struct dx_supervisor *supervisor, uint32_t self)
+{
+	struct dx_message *out = &supervisor->out;
+
+	dx_message_start(out);
+	dx_message_put(out, "PEERS", "%u", supervisor->round);
+	if (self != DSMX_ABI_LEADER)
+		put_peer(out, DSMX_ABI_LEADER, DX_LEADER_EPOCH, supervisor->leader_pid,
+		         &supervisor->offer, supervisor->leader.fd);
+	for (uint32_t i = 0; i < worker_count(supervisor); i++) {
+		struct dx_worker *worker = &supervisor->workers[i];
+
+		if (worker->peer != self && worker->offer.ready)
+			put_peer(out, worker->peer, worker->epoch, worker->process.pid,
+			         &worker->offer, worker->process.pidfd);
+	}
+	if (self != DSMX_ABI_LEADER && supervisor->eventfd >= 0) {
+		dx_message_put(out, "EVENTFD", "1");
+		dx_message_put_fd(out, supervisor->eventfd);
+	}
+}
+
+/* Send to @self what is due. Returns whether it has to be tried again: too many descriptors are under way. */
+static bool introduce_to(struct dx_supervisor *supervisor, uint32_t self, int socket,
+                         struct dx_offer *offer)
+{
+	int r;
+
+	if (offer->introduce == 0)
+		return false;
+	put_peers(supervisor, self);
+	r = dx_message_send(socket, &supervisor->out);
+	if (r == -ETOOMANYREFS || r == -EAGAIN)
+		return true;
+	offer->introduce = 0;
+	return false;
+}
+
+static void introduce(struct dx_supervisor *supervisor)
+{
+	bool again = introduce_to(supervisor, DSMX_ABI_LEADER, supervisor->control.fd,
+	                          &supervisor->offer);
+
+	for (uint32_t i = 0; i < worker_count(supervisor); i++) {
+		struct dx_worker *worker = &supervisor->workers[i];
+
+		if (dx_worker_is_up(worker))
+			again |= introduce_to(supervisor, worker->peer, worker->control.fd,
+			                      &worker->offer);
+	}
+	if (again)
+		dx_timer_start(supervisor->reactor, &supervisor->introduce,
+		               now_ns(supervisor) + INTRODUCE_RETRY_MS * DX_NS_PER_MS);
+}
+
+static void introduce_late(struct dx_timer *timer)
+{
+	introduce(DX_CONTAINER(timer, struct dx_supervisor, introduce));
+}
+
+/* All have offered their segments: the first round. */
+static void begin_round(struct dx_supervisor *supervisor)
+{
+	bool complete = supervisor->offer.ready;
+
+	for (uint32_t i = 0; i < worker_count(supervisor); i++)
+		complete = complete && supervisor->workers[i].offer.ready;
+	if (!complete || supervisor->round > 0)
+		return;
+	supervisor->round = 1;
+	supervisor->offer.introduce = 1;
+	for (uint32_t i = 0; i < worker_count(supervisor); i++)
+		supervisor->workers[i].offer.introduce = 1;
+	introduce(supervisor);
+}
+
+/* The least of what the processes got: the kinds are in the order of the ladder. */
+static enum dsmx_pages least_pages(const struct dx_supervisor *supervisor)
+{
+	enum dsmx_pages least = supervisor->offer.pages;
+
+	for (uint32_t i = 0; i < worker_count(supervisor); i++) {
+		if (supervisor->workers[i].offer.pages > least)
+			least = supervisor->workers[i].offer.pages;
+	}
+	return least;
+}
+
+/* All have mapped all: the session is open. */
+static void finish_round(struct dx_supervisor *supervisor)
+{
+	struct dx_message *out = &supervisor->out;
+	bool mapped = supervisor->round > 0 && supervisor->offer.mapped == supervisor->round;
+
+	for (uint32_t i = 0; i < worker_count(supervisor); i++)
+		mapped = mapped && supervisor->workers[i].offer.mapped == supervisor->round;
+	if (!mapped || supervisor->open)
+		return;
+	supervisor->open = true;
+	for (uint32_t i = 0; i < worker_count(supervisor); i++)
+		dx_worker_is_ready(&supervisor->workers[i]);
+	dx_message_start(out);
+	dx_message_put(out, "OPEN", "1");
+	dx_message_put(out, "ISOLATION", "%s", dx_cgroup_str(&supervisor->group));
+	dx_message_put(out, "CGROUP", "%s", supervisor->group.v2);
+	dx_message_put(out, "CGROUP_MEMORY", "%s", supervisor->group.v1_memory);
+	dx_message_put(out, "CGROUP_OWN_ROOT", "%d", supervisor->group.own_root);
+	dx_message_put(out, "STATE", "%s", supervisor->entry.path);
+	dx_message_put(out, "PAGES", "%d", (int)least_pages(supervisor));
+	if (supervisor->missing[0] != '\0')
+		dx_message_put(out, "MISSING", "%s", supervisor->missing);
+	tell_leader(supervisor);
+}
+
+void dx_supervisor_worker_ready(struct dx_supervisor *supervisor, struct dx_worker *worker)
+{
+	(void)worker;
+	begin_round(supervisor);
+}
+
+void dx_supervisor_worker_mapped(struct dx_supervisor *supervisor, struct dx_worker *worker)
+{
+	(void)worker;
+	finish_round(supervisor);
+}
+
+void dx_supervisor_worker_exited(struct dx_supervisor *supervisor, struct dx_worker *worker)
+{
+	const struct dx_verdict *verdict = &worker->verdict;
+	struct dx_message *out = &supervisor->out;
+
+	if (supervisor->ending)
+		return;
+	dx_message_start(out);
+	dx_message_put(out, "DEAD", "%u", verdict->peer);
+	dx_message_put(out, "EPOCH", "%llu", (unsigned long long)verdict->epoch);
+	dx_message_put(out, "PID", "%d", verdict->pid);
+	dx_message_put(out, "REASON", "%d", verdict->reason);
+	dx_message_put(out, "EXIT", "%d", verdict->status);
+	dx_message_put(out, "STATUS", "%s", verdict->text);
+	tell_leader(supervisor);
+	for (uint32_t i = 0; i < worker_count(supervisor); i++) {
+		struct dx_worker *other = &supervisor->workers[i];
+
+		if (other != worker && dx_worker_is_up(other))
+			tell_worker(supervisor, other);
+	}
+}
+
+/* --- the leader --------------------------------------------------------------------------------------------- */
+
+static void end_session(struct dx_supervisor *supervisor, bool at_once)
+{
+	supervisor->ending = true;
+	for (uint32_t i = 0; i < worker_count(supervisor); i++) {
+		if (at_once)
+			dx_worker_end(&supervisor->workers[i], DSMX_EXIT_LEADER_GONE, NULL);
+		else
+			dx_worker_drain(&supervisor->workers[i]);
+	}
+}
+
+/* READY: page, data, and perhaps an eventfd. */
+static void hear_leader_ready(struct dx_supervisor *supervisor, struct dx_message *message)
+{
+	uint64_t pages;
+
+	if (supervisor->offer.ready || message->fd_count < 2 || message->fd_count > 3 ||
+	    dx_message_number(message, "PAGES", DSMX_PAGES_SMALL, &pages) != 0) {
+		end_session(supervisor, true);
+		return;
+	}
+	supervisor->offer.page_fd = dx_message_take_fd(message, 0);
+	supervisor->offer.data_fd = dx_message_take_fd(message, 1);
+	supervisor->offer.pages = (enum dsmx_pages)pages;
+	supervisor->offer.ready = true;
+	supervisor->eventfd = dx_message_take_fd(message, 2);
+	begin_round(supervisor);
+}
+
+static void hear_accusation(struct dx_supervisor *supervisor, const struct dx_message *message)
+{
+	const char *text = dx_message_get(message, "STATUS");
+	uint64_t peer, epoch;
+
+	if (dx_message_number(message, "BAD", worker_count(supervisor), &peer) == 0 && peer > 0 &&
+	    dx_message_number(message, "EPOCH", UINT64_MAX, &epoch) == 0 &&
+	    supervisor->workers[peer - 1].epoch == epoch)
+		dx_worker_end(&supervisor->workers[peer - 1], DSMX_EXIT_PROTOCOL, text);
+}
+
+static void hear_leader(struct dx_supervisor *supervisor, struct dx_message *message)
+{
+	uint64_t round;
+
+	if (dx_message_get(message, "STOPPING") != NULL) {
+		end_session(supervisor, false);
+	} else if (dx_message_get(message, "READY") != NULL) {
+		hear_leader_ready(supervisor, message);
+	} else if (dx_message_get(message, "BAD") != NULL) {
+		hear_accusation(supervisor, message);
+	} else if (dx_message_number(message, "MAPPED", supervisor->round, &round) == 0) {
+		supervisor->offer.mapped = (uint32_t)round;
+		finish_round(supervisor);
+	}
+}
+
+static bool look_leader(struct dx_supervisor *supervisor)
+{
+	bool news = supervisor->control.fired != 0, gone = supervisor->leader.fired != 0;
+	int r = -EAGAIN;
+
+	supervisor->control.fired = 0;
+	supervisor->leader.fired = 0;
+	if (news) {
+		while ((r = dx_message_recv(supervisor->control.fd, &supervisor->in)) > 0) {
+			hear_leader(supervisor, &supervisor->in);
+			dx_message_done(&supervisor->in);
+		}
+	}
+	if (r != -EAGAIN || gone) { /* neither has more to say; both would be news for ever */
+		if (r != -EAGAIN)
+			dx_unlisten(supervisor->reactor, &supervisor->control);
+		if (gone)
+			dx_unlisten(supervisor->reactor, &supervisor->leader);
+		/* An end of file that follows STOPPING lets the drain go on. */
+		if (gone || !supervisor->ending)
+			end_session(supervisor, true);
+	}
+	return news || gone;
+}
+
+static bool look(struct dx_source *source)
+{
+	struct dx_supervisor *supervisor = DX_CONTAINER(source, struct dx_supervisor, source);
+	bool news = look_leader(supervisor);
+
+	for (uint32_t i = 0; i < worker_count(supervisor); i++)
+		news |= dx_worker_look(&supervisor->workers[i]);
+	return news;
+}
+
+/* --- start, end --------------------------------------------------------------------------------------------- */
+
+static void sweep(struct dx_timer *timer)
+{
+	struct dx_supervisor *supervisor = DX_CONTAINER(timer, struct dx_supervisor, sweep);
+
+	if (dx_registry_sweep() > 0 && ++supervisor->sweeps < SWEEPS_MAX)
+		dx_timer_start(supervisor->reactor, timer,
+		               now_ns(supervisor) + SWEEP_MS * DX_NS_PER_MS);
+}
+
+/* Without groups after all. */
+static void forgo_group(struct dx_supervisor *supervisor, const struct dsmx_error *why)
+{
+	(void)dx_cgroup_remove(&supervisor->group, 0);
+	supervisor->group = (struct dx_cgroup){ .own_root = false };
+	(void)snprintf(supervisor->missing, sizeof(supervisor->missing),
+	               "workers run without cgroups (no limits): %.300s", why->message);
+}
+
+/* Find the place, enter it in the registry, then make it: what is made can always be found again. */
+static int make_group(struct dx_supervisor *supervisor, struct dsmx_error *err)
+{
+	const struct dx_start *start = &supervisor->start;
+	const char *named = getenv("DSMX_CGROUP");
+	int r = 0;
+
+	supervisor->group_named = start->cgroup_root != NULL || (named != NULL && named[0] != '\0');
+	if (start->isolation != DSMX_ISOLATION_NONE)
+		r = dx_cgroup_find(start->cgroup_root, start->session, &supervisor->group,
+		                   supervisor->missing, err);
+	if (r != 0)
+		return r;
+	r = dx_registry_add(start->session, supervisor->leader_pid, &supervisor->group,
+	                    &supervisor->entry, err);
+	if (r == 0)
+		r = dx_cgroup_create(&supervisor->group, err);
+	if (r != 0 && !supervisor->group_named) {
+		forgo_group(supervisor, err);
+		return 0;
+	}
+	return r;
+}
+
+static int start_workers(struct dx_supervisor *supervisor, struct dsmx_error *err)
+{
+	for (uint32_t i = 0; i < worker_count(supervisor); i++) {
+		struct dx_worker *worker = &supervisor->workers[i];
+		int r;
+
+		r = dx_worker_spawn(worker, err);
+		if (r != 0 && i == 0 && supervisor->group.v2[0] != '\0' &&
+		    !supervisor->group_named && supervisor->start.memory_max == 0) {
+			forgo_group(supervisor, err);
+			r = dx_worker_spawn(worker, err);
+		}
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+/* START and the leader's pidfd wait in the socket. */
+static int take_start(struct dx_supervisor *supervisor, struct dsmx_error *err)
+{
+	int r = dx_message_recv(supervisor->control.fd, &supervisor->start_message);
+	uint64_t leader;
+
+	if (r <= 0)
+		return dx_error(err, r < 0 ? r : -EPIPE, "the leader sent no parameters");
+	r = dx_start_get(&supervisor->start_message, &supervisor->start, err);
+	if (r == 0 &&
+	    (supervisor->start_message.fd_count != 1 ||
+	     dx_message_number(&supervisor->start_message, "LEADER", INT32_MAX, &leader) != 0))
+		r = dx_error(err, -EPROTO, "START names no leader");
+	if (r != 0) {
+		dx_message_done(&supervisor->start_message);
+		return r;
+	}
+	supervisor->leader_pid = (int)leader;
+	supervisor->leader = (struct dx_wait_fd){
+		.fd = dx_message_take_fd(&supervisor->start_message, 0),
+	};
+	return 0;
+}
+
+static struct dx_supervisor *new_supervisor(int control)
+{
+	struct dx_supervisor *supervisor = calloc(1, sizeof(*supervisor));
+
+	if (supervisor == NULL)
+		return NULL;
+	supervisor->control = (struct dx_wait_fd){ .fd = control };
+	supervisor->leader.fd = -1;
+	supervisor->eventfd = -1;
+	supervisor->entry.fd = -1;
+	supervisor->last_epoch = DX_LEADER_EPOCH;
+	supervisor->source.look = look;
+	supervisor->sweep.fire = sweep;
+	supervisor->introduce.fire = introduce_late;
+	dx_list_init(&supervisor->sweep.link);
+	dx_list_init(&supervisor->introduce.link);
+	dx_offer_close(&supervisor->offer);
+	for (uint32_t i = 0; i < DSMX_WORKERS_MAX; i++) {
+		struct dx_worker *worker = &supervisor->workers[i];
+
+		worker->supervisor = supervisor;
+		worker->peer = i + 1;
+		worker->control.fd = -1;
+		worker->process.pidfd = -1;
+		worker->leaf.fd = -1;
+		worker->leaf.v1_procs = -1;
+		worker->timer.fire = dx_worker_timeout;
+		dx_list_init(&worker->timer.link);
+		dx_offer_close(&worker->offer);
+	}
+	return supervisor;
+}
+
+/* Whatever is left undone here is found by the next start. */
+static void free_supervisor(struct dx_supervisor *supervisor)
+{
+	if (supervisor->reactor != NULL) {
+		dx_reactor_remove_source(supervisor->reactor, &supervisor->source);
+		dx_timer_stop(&supervisor->sweep);
+		dx_timer_stop(&supervisor->introduce);
+		dx_unlisten(supervisor->reactor, &supervisor->control);
+		dx_unlisten(supervisor->reactor, &supervisor->leader);
+		dx_reactor_free(supervisor->reactor);
+	}
+	dx_offer_close(&supervisor->offer);
+	if (supervisor->eventfd >= 0)
+		(void)close(supervisor->eventfd);
+	if (supervisor->leader.fd >= 0)
+		(void)close(supervisor->leader.fd);
+	if (dx_cgroup_remove(&supervisor->group, dx_now_ns() + GROUP_GIVE_UP) == 0)
+		dx_registry_remove(&supervisor->entry);
+	free(supervisor);
+}
+
+static bool anybody_there(const struct dx_supervisor *supervisor)
+{
+	for (uint32_t i = 0; i < worker_count(supervisor); i++) {
+		if (dx_worker_is_there(&supervisor->workers[i]))
+			return true;
+	}
+	return false;
+}
+
+static int set_up(struct dx_supervisor *supervisor, struct dsmx_error *err)
+{
+	int r = take_start(supervisor, err);
+
+	/* No word of shared memory is waited for here, so the simple back end will do. */
+	if (r == 0)
+		r = dx_reactor_new(DSMX_WAIT_FUTEX, &supervisor->reactor, err);
+	if (r != 0)
+		return r;
+	dx_reactor_add_source(supervisor->reactor, &supervisor->source);
+	r = dx_listen(supervisor->reactor, &supervisor->control);
+	if (r == 0)
+		r = dx_listen(supervisor->reactor, &supervisor->leader);
+	if (r != 0)
+		return dx_error(err, r, "the supervisor cannot wait: %s", dx_strerror(r));
+	r = make_group(supervisor, err);
+	if (r == 0)
+		r = start_workers(supervisor, err);
+	return r;
+}
+
+int dx_supervisor_main(int control)
+{
+	struct dx_supervisor *supervisor = new_supervisor(control);
+	struct dsmx_error err;
+
+	if (supervisor == NULL)
+		return EXIT_FAILURE;
+	(void)prctl(PR_SET_NAME, "dsmx-supervisor");
+	if (set_up(supervisor, &err) != 0) {
+		tell_failure(supervisor, &err);
+		end_session(supervisor, true);
+	} else {
+		dx_timer_start(supervisor->reactor, &supervisor->sweep, now_ns(supervisor));
+	}
+	while (!supervisor->ending || anybody_there(supervisor))
+		(void)dx_reactor_turn(supervisor->reactor, DX_NEVER);
+	free_supervisor(supervisor);
+	return EXIT_SUCCESS;
+}

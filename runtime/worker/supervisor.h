@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor.h - the process that owns the workers and their cgroups
+ *
+ * Private to supervisor.c (the session: leader, introductions, end), incarnation.c (the life of a worker) and
+ * verdict.c (how it ended).
+ */
+#ifndef DX_WORKER_SUPERVISOR_H
+#define DX_WORKER_SUPERVISOR_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "task/task.h"
+#include "worker/cgroup.h"
+#include "worker/handshake.h"
+#include "worker/registry.h"
+#include "worker/spawn.h"
+
+/* States of a worker; the picture is in incarnation.c. */
+enum dx_worker_state {
+	DX_WORKER_NONE,
+	DX_WORKER_SPAWNING,
+	DX_WORKER_STARTING,
+	DX_WORKER_READY,
+	DX_WORKER_DRAINING,
+	DX_WORKER_STOPPING,
+	DX_WORKER_EXITED,
+	DX_WORKER_BACKOFF,
+	DX_WORKER_FAILED,
+	DX_WORKER_STATE_COUNT
+};
+
+/* What a process gave for the others to map. */
+struct dx_offer {
+	int page_fd;
+	int data_fd;
+	enum dsmx_pages pages;
+	bool ready;         /* the offer is complete */
+	uint32_t mapped;    /* the last round of introductions that it has answered */
+	uint32_t introduce; /* a round that it is to be told of; 0: none */
+};
+
+struct dx_supervisor;
+
+struct dx_worker {
+	struct dx_supervisor *supervisor;
+	uint32_t peer; /* 1.. */
+	uint32_t generation;
+	uint64_t epoch;
+	enum dx_worker_state state;
+	struct dx_process process;
+	struct dx_wait_fd control; /* fd -1: closed */
+	struct dx_wait_fd exit;    /* its pidfd */
+	struct dx_timer timer;     /* what the state is waiting for */
+	struct dx_cgroup_leaf leaf;
+	uint64_t leaf_deadline_ns; /* EXITED: no more tries to remove the leaf after it */
+	struct dx_offer offer;
+	int ended_as;              /* the reason why we ended it; 0: we did not */
+	struct dsmx_error said;    /* what it said of itself, or was said of it; code 0: nothing */
+	struct dx_verdict verdict; /* EXITED */
+};
+
+struct dx_supervisor {
+	struct dx_reactor *reactor;
+	struct dx_source source;
+	struct dx_wait_fd control; /* to the leader */
+	struct dx_wait_fd leader;  /* its pidfd */
+	int leader_pid;
+	int eventfd;
+	struct dx_offer offer; /* the leader's */
+	struct dx_message start_message;
+	struct dx_start start; /* strings are start_message's */
+	struct dx_cgroup group;
+	bool group_named; /* by the caller: no other will do */
+	char missing[DSMX_ERROR_MESSAGE_BYTES];
+	struct dx_registry_entry entry;
+	uint64_t last_epoch;
+	uint32_t round;
+	bool open;   /* the leader was told */
+	bool ending; /* no worker is to be started any more */
+	struct dx_timer sweep;
+	uint32_t sweeps;
+	struct dx_timer introduce;
+	struct dx_message in;  /* the one that is being heard: its descriptors are ours */
+	struct dx_message out; /* the one that is being made */
+	struct dx_worker workers[DSMX_WORKERS_MAX];
+};
+
+/* --- incarnation.c */
+
+const char *dx_worker_state_str(enum dx_worker_state state);
+/* NONE to STARTING. Returns 0, or what stood in the way; then nothing is left. */
+int dx_worker_spawn(struct dx_worker *worker, struct dsmx_error *err) DX_MUST_CHECK;
+/* It has offered its segments, and all have answered: STARTING to READY. */
+void dx_worker_is_ready(struct dx_worker *worker);
+/* SessionEnd: it is to leave by itself; signals follow if it does not. */
+void dx_worker_drain(struct dx_worker *worker);
+/* SIGKILL, for @reason; @text says more, or NULL. */
+void dx_worker_end(struct dx_worker *worker, int reason, const char *text);
+/* Its descriptors fired: hear it, reap it. Returns whether there were news. */
+bool dx_worker_look(struct dx_worker *worker);
+/* Fired by worker->timer. */
+void dx_worker_timeout(struct dx_timer *timer);
+/* A process that is there, or a group that is still to be removed. */
+bool dx_worker_is_there(const struct dx_worker *worker);
+bool dx_worker_is_up(const struct dx_worker *worker);
+
+/* --- verdict.c */
+
+/* From the way a process ended to a reason and a sentence. */
+void dx_verdict_make(const struct dx_worker *worker, const siginfo_t *info,
+                     const struct dx_cgroup_usage *usage, struct dx_verdict *ret_verdict);
+
+/* --- supervisor.c */
+
+void dx_offer_close(struct dx_offer *offer);
+/* A worker offered its segments, answered a round, or is gone. */
+void dx_supervisor_worker_ready(struct dx_supervisor *supervisor, struct dx_worker *worker);
+void dx_supervisor_worker_mapped(struct dx_supervisor *supervisor, struct dx_worker *worker);
+void dx_supervisor_worker_exited(struct dx_supervisor *supervisor, struct dx_worker *worker);
+
+/* Be the supervisor, at the end of a socket in which START waits. Returns the exit status. */
+int dx_supervisor_main(int control);
+
+#endif /* DX_WORKER_SUPERVISOR_H */
