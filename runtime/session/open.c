@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A session's processes, seen from the leader.
+ *
+ *	open	START is put into the supervisor's socket, the supervisor is started and starts the workers; while
+ *		they make their segments, the leader makes its own. One round of introductions, then OPEN.
+ *	run	the supervisor's messages are a source of the reactor (worker/handshake.h). If the supervisor goes,
+ *		the session is broken: workers leave by themselves, and we clean up what it would have.
+ *	close	state word END, STOPPING; the supervisor's exit says that everything is gone. If it does not come in
+ *		time, everything is killed here.
+ *
+ * A failed open is closed the same way. The leader has no thread, no handler and no child of its own.
+ */
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "dsmx/dsmx.h"
+#include "session/session.h"
+
+/* Longer than all time-outs of the supervisor's ending together. */
+#define CLOSE_TIMEOUT_NS (6 * DX_NS_PER_S)
+/* For the killed to be gone: memory takes about 80 ms per GiB to tear down. */
+#define KILL_TIMEOUT_NS (2 * DX_NS_PER_S)
+/* Added to the supervisor's own start time-out, whose sentence is the better one. */
+#define START_GRACE_NS (500 * DX_NS_PER_MS)
+
+int dx_session_enter(struct dsmx_session *session, struct dsmx_error *err)
+{
+	if (pthread_mutex_trylock(&session->in_use) != 0)
+		return dx_error(err, -EBUSY, "another thread is using this session");
+	return 0;
+}
+
+void dx_session_leave(struct dsmx_session *session)
+{
+	(void)pthread_mutex_unlock(&session->in_use);
+}
+
+void dx_session_log(const struct dsmx_session *session, enum dsmx_log_level level, const char *fmt,
+                    ...)
+{
+	char text[DSMX_ERROR_MESSAGE_BYTES];
+	va_list args;
+
+	if (session->options.log == NULL)
+		return;
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	session->options.log(session->options.log_data, level, text);
+}
+
+const struct dx_verdict *dx_session_verdict(const struct dsmx_session *session, uint32_t peer,
+                                            uint64_t epoch)
+{
+	if (!session->is_member || peer >= DSMX_ABI_PEERS || epoch == 0 ||
+	    session->member.verdicts[peer].epoch != epoch)
+		return NULL;
+	return &session->member.verdicts[peer];
+}
+
+int dx_session_verdict_error(const struct dx_verdict *verdict, struct dsmx_error *err)
+{
+	(void)dx_error(err, -EOWNERDEAD, "%s", verdict->text);
+	if (err != NULL) {
+		err->worker = (int)verdict->peer - 1;
+		err->reason = verdict->reason;
+		err->status = verdict->status;
+	}
+	return -EOWNERDEAD;
+}
+
+/* --- what the supervisor says -------------------------------------------------------------------------------- */
+
+static struct dsmx_session *session_of(struct dx_member *member)
+{
+	return DX_CONTAINER(member, struct dsmx_session, member);
+}
+
+static void copy_text(char *to, size_t room, const struct dx_message *message, const char *key)
+{
+	const char *text = dx_message_get(message, key);
+
+	(void)snprintf(to, room, "%s", text != NULL ? text : "");
+}
+
+/* What it takes to clean up without the supervisor, and what to tell the application. */
+static void hear_open(struct dsmx_session *session, const struct dx_message *message)
+{
+	const char *missing = dx_message_get(message, "MISSING");
+	struct dx_cgroup *group = &session->group;
+	uint64_t own_root = 0, pages = 0;
+
+	copy_text(group->v2, sizeof(group->v2), message, "CGROUP");
+	copy_text(group->v1_memory, sizeof(group->v1_memory), message, "CGROUP_MEMORY");
+	copy_text(session->isolation, sizeof(session->isolation), message, "ISOLATION");
+	copy_text(session->state_path, sizeof(session->state_path), message, "STATE");
+	if (dx_message_number(message, "CGROUP_OWN_ROOT", 1, &own_root) == 0)
+		group->own_root = own_root == 1;
+	if (dx_message_number(message, "PAGES", DSMX_PAGES_SMALL, &pages) == 0)
+		session->info.pages = dx_pages_str((enum dsmx_pages)pages);
+	if (missing != NULL)
+		dx_session_log(session, DSMX_LOG_NOTICE, "%s", missing);
+	session->opened = true;
+}
+
+static void hear(struct dx_member *member, struct dx_message *message)
+{
+	struct dsmx_session *session = session_of(member);
+	uint64_t code = EIO;
+
+	if (dx_message_get(message, "OPEN") != NULL) {
+		hear_open(session, message);
+	} else if (dx_message_get(message, "ERRNO") != NULL && session->broken.code == 0) {
+		(void)!dx_message_number(message, "ERRNO", 4095, &code);
+		(void)dx_error(&session->broken, code > 0 ? -(int)code : -EIO, "%s",
+		               dx_message_get(message, "STATUS"));
+	}
+}
+
+/* Before all are ready a death ends the opening; later it is the queries' business. */
+static void hear_death(struct dx_member *member, const struct dx_verdict *verdict)
+{
+	struct dsmx_session *session = session_of(member);
+
+	dx_session_log(session, DSMX_LOG_WARNING, "%s", verdict->text);
+	if (!session->opened && session->broken.code == 0)
+		(void)dx_session_verdict_error(verdict, &session->broken);
+}
+
+static void kill_workers(struct dsmx_session *session)
+{
+	for (uint32_t peer = 1; peer <= session->options.workers; peer++)
+		dx_pidfd_kill(session->member.pidfds[peer], SIGKILL);
+	dx_cgroup_kill(&session->group);
+}
+
+/* The supervisor went before the session did. Its workers see that too, and leave; make sure of it. */
+static void supervisor_gone(struct dx_member *member)
+{
+	struct dsmx_session *session = session_of(member);
+
+	if (session->broken.code == 0 && !session->opened)
+		(void)dx_error(
+			&session->broken, -EOWNERDEAD,
+			"the supervisor (pid %d) ended before it said a word: is the worker program "
+			"a dsmx-worker of version %s?",
+			session->supervisor.pid, dsmx_version());
+	else if (session->broken.code == 0)
+		(void)dx_error(
+			&session->broken, -EOWNERDEAD,
+			"the supervisor (pid %d) is gone, and the session with it: open another",
+			session->supervisor.pid);
+	kill_workers(session);
+	for (uint32_t peer = 1; peer <= session->options.workers; peer++) {
+		member->pids[peer] = 0;
+		dx_mesh_peer_dead(session->mesh, peer, dx_mesh_epoch(session->mesh, peer));
+	}
+}
+
+static const struct dx_member_ops member_ops = {
+	.message = hear,
+	.dead = hear_death,
+	.gone = supervisor_gone,
+};
+
+/* --- open ---------------------------------------------------------------------------------------------------- */
+
+static int put_start(struct dsmx_session *session, const char *worker_path,
+                     struct dx_message *message)
+{
+	const struct dsmx_session_options *o = &session->options;
+	struct dx_start start = {
+		.session = session->id,
+		.epoch = DX_LEADER_EPOCH,
+		.workers = o->workers,
+		.slots = o->streams_per_peer,
+		.frames = o->frames_per_stream,
+		.tasks = DX_SESSION_TASKS,
+		.data_bytes = o->data_bytes,
+		.pages = o->pages,
+		.wait = o->wait,
+		.isolation = o->isolation,
+		.memory_max = o->worker_memory_max,
+		.start_timeout_ms = o->start_timeout_ms,
+		.worker_path = worker_path,
+		.cgroup_root = o->cgroup_root,
+	};
+
+	for (int i = 0; o->plugins != NULL && o->plugins[i] != NULL; i++)
+		start.plugins[i] = o->plugins[i];
+	dx_message_start(message);
+	dx_start_put(message, &start);
+	dx_message_put(message, "LEADER", "%d", (int)getpid());
+	return dx_pidfd_open(getpid());
+}
+
+/* Returns the leader's end of the socket, or -errno. */
+static int start_supervisor(struct dsmx_session *session, struct dsmx_error *err)
+{
+	char path[PATH_MAX], title[64], serve[] = DX_SERVE_SUPERVISOR;
+	char *argv[] = { title, serve, NULL };
+	struct dx_spawn spawn = { .path = path,
+		                  .argv = argv,
+		                  .cgroup_fd = -1,
+		                  .v1_procs = -1,
+		                  .no_core = session->options.isolation != DSMX_ISOLATION_NONE };
+	struct dx_message message;
+	int sockets[2], pidfd, r;
+
+	r = dx_spawn_program(session->options.worker_path, path, sizeof(path), err);
+	if (r != 0)
+		return r;
+	pidfd = put_start(session, path, &message);
+	if (pidfd < 0)
+		return dx_error(err, pidfd, "pidfd_open: %s", dx_strerror(pidfd));
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
+		r = dx_error(err, dx_errno(), "socketpair: %s", dx_strerror(errno));
+		(void)close(pidfd);
+		return r;
+	}
+	dx_message_put_fd(&message, pidfd);
+	r = dx_message_send(sockets[0], &message);
+	(void)close(pidfd);
+	if (r != 0)
+		(void)dx_error(err, r, "paths and plug-ins are too long: %s", dx_strerror(r));
+	(void)snprintf(title, sizeof(title), "dsmx: supervisor of %016llx",
+	               (unsigned long long)session->id);
+	spawn.control = sockets[1];
+	if (r == 0)
+		r = dx_spawn_detached(&spawn, &session->supervisor, err);
+	(void)close(sockets[1]);
+	if (r != 0)
+		(void)close(sockets[0]);
+	return r != 0 ? r : sockets[0];
+}
+
+static int make_own(struct dsmx_session *session, struct dsmx_error *err)
+{
+	struct dx_mesh_params params = dx_session_mesh_params(&session->options, session->id);
+	struct dx_service_options options = { .extensions = session->extensions };
+	int r = dx_mesh_new(session->reactor, &params, &session->mesh, err);
+
+	if (r != 0)
+		return r;
+	session->info.pages = dx_pages_str(dx_mesh_data_segment(session->mesh)->pages);
+	r = dx_service_new(session->mesh, &options, &session->service, err);
+	if (r == 0)
+		dx_mesh_set_state(session->mesh, DSMX_STATE_OPEN);
+	return r;
+}
+
+static int wait_until_open(struct dsmx_session *session, struct dsmx_error *err)
+{
+	uint64_t deadline_ns =
+		dx_now_ns() + session->options.start_timeout_ms * DX_NS_PER_MS + START_GRACE_NS;
+
+	while (!session->opened && session->broken.code == 0) {
+		if (dx_now_ns() >= deadline_ns)
+			return dx_error(err, -ETIMEDOUT,
+			                "the workers were not ready within %llu ms",
+			                (unsigned long long)session->options.start_timeout_ms);
+		(void)dx_reactor_turn(session->reactor, deadline_ns);
+	}
+	if (session->broken.code == 0)
+		return 0;
+	if (err != NULL)
+		*err = session->broken;
+	return session->broken.code;
+}
+
+static int open_processes(struct dsmx_session *session, struct dsmx_error *err)
+{
+	int socket = -1, r;
+
+	if (session->options.workers > 0) {
+		socket = start_supervisor(session, err);
+		if (socket < 0)
+			return socket;
+	}
+	r = make_own(session, err);
+	if (r == 0 && socket >= 0 && dx_wait_pollable(dx_reactor_wait(session->reactor)) < 0) {
+		session->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (session->eventfd < 0)
+			r = dx_error(err, dx_errno(), "eventfd: %s", dx_strerror(errno));
+	}
+	if (r == 0 && socket >= 0)
+		r = dx_member_start(&session->member, socket, session->mesh, DX_LEADER_EPOCH,
+		                    session->eventfd, &member_ops, err);
+	if (r != 0 && socket >= 0)
+		(void)close(socket);
+	if (r != 0 || socket < 0)
+		return r;
+	session->is_member = true;
+	return wait_until_open(session, err);
+}
+
+/* What this machine lacks, one line each. */
+static void log_missing(const struct dsmx_session *session)
+{
+	const struct dsmx_session_options *o = &session->options;
+	const char *wait = dx_wait_missing(dx_reactor_wait(session->reactor));
+	uint64_t pages = (o->data_bytes >> 21) * (o->workers + 1);
+
+	if (o->pages == DSMX_PAGES_AUTO &&
+	    strcmp(session->info.pages, dx_pages_str(DSMX_PAGES_HUGETLB)) != 0)
+		dx_session_log(session, DSMX_LOG_NOTICE,
+		               "no reserved huge pages for shared memory, which is on %s pages: "
+		               "`sysctl vm.nr_hugepages=%llu` is enough for this session",
+		               session->info.pages, (unsigned long long)pages);
+	if (wait != NULL)
+		dx_session_log(session, DSMX_LOG_NOTICE,
+		               "waits go through futex_waitv, not io_uring: %s", wait);
+}
+
+static struct dsmx_session *new_session(const struct dsmx_session_options *options)
+{
+	struct dsmx_session *session = calloc(1, sizeof(*session));
+
+	if (session == NULL)
+		return NULL;
+	(void)pthread_mutex_init(&session->in_use, NULL);
+	session->options = *options;
+	session->supervisor.pidfd = -1;
+	session->eventfd = -1;
+	session->extensions[0] = options->extensions;
+	dx_list_init(&session->queries);
+	(void)snprintf(session->isolation, sizeof(session->isolation), "none");
+	while (session->id == 0)
+		(void)!getrandom(&session->id, sizeof(session->id), 0);
+	return session;
+}
+
+int dsmx_session_open(const struct dsmx_session_options *options, struct dsmx_session **ret_session,
+                      struct dsmx_error *err)
+{
+	uint64_t start_ns = dx_now_ns();
+	struct dsmx_session_options o;
+	struct dsmx_session *session;
+	int r = dx_session_options(options, &o, err);
+
+	if (r != 0)
+		return r;
+	session = new_session(&o);
+	if (session == NULL)
+		return dx_error(err, -ENOMEM, "no memory for a session");
+	r = dx_reactor_new(o.wait, &session->reactor, err);
+	if (r == 0)
+		r = open_processes(session, err);
+	if (r != 0) {
+		dsmx_session_close(session);
+		return r;
+	}
+	log_missing(session);
+	session->info.open_ns = dx_now_ns() - start_ns;
+	*ret_session = session;
+	return 0;
+}
+
+/* --- close --------------------------------------------------------------------------------------------------- */
+
+/* What the supervisor would have done; after it did, this finds nothing to do. */
+static void clean_up(struct dsmx_session *session)
+{
+	uint64_t deadline_ns = dx_now_ns() + KILL_TIMEOUT_NS;
+
+	kill_workers(session);
+	for (uint32_t peer = 1; peer <= session->options.workers; peer++) {
+		if (session->member.pidfds[peer] >= 0)
+			(void)!dx_pidfd_wait(session->member.pidfds[peer], deadline_ns);
+	}
+	/* Else the file stays, and the next start finds it. */
+	if (dx_cgroup_remove(&session->group, deadline_ns) == 0 && session->state_path[0] != '\0')
+		(void)unlink(session->state_path);
+}
+
+/* The supervisor drains the workers if it is asked to, and kills them if our end of the socket closes first. */
+static void end_supervisor(struct dsmx_session *session)
+{
+	struct dx_member *member = &session->member;
+	struct dx_message message;
+	siginfo_t info;
+
+	if (session->opened) {
+		dx_message_start(&message);
+		dx_message_put(&message, "STOPPING", "1");
+		(void)!dx_message_send(member->fd.fd, &message);
+	} else if (session->is_member) {
+		(void)shutdown(member->fd.fd, SHUT_RDWR);
+	}
+	if (dx_pidfd_wait(session->supervisor.pidfd, dx_now_ns() + CLOSE_TIMEOUT_NS) != 0) {
+		dx_pidfd_kill(session->supervisor.pidfd, SIGKILL);
+		(void)!dx_pidfd_wait(session->supervisor.pidfd, dx_now_ns() + KILL_TIMEOUT_NS);
+	}
+	/* Only where this process is the one that orphans go to. */
+	(void)waitid((idtype_t)P_PIDFD, (id_t)session->supervisor.pidfd, &info, WEXITED | WNOHANG);
+	(void)close(session->supervisor.pidfd);
+	if (session->is_member)
+		clean_up(session);
+}
+
+void dsmx_session_close(struct dsmx_session *session)
+{
+	if (session == NULL)
+		return;
+	if (session->close_queries != NULL)
+		session->close_queries(session);
+	if (session->mesh != NULL) {
+		dx_mesh_set_state(session->mesh, DSMX_STATE_END);
+		dx_mesh_flush(session->mesh);
+	}
+	if (session->supervisor.pidfd >= 0)
+		end_supervisor(session);
+	if (session->is_member)
+		dx_member_stop(&session->member);
+	dx_service_free(session->service);
+	dx_mesh_free(session->mesh);
+	dx_reactor_free(session->reactor);
+	if (session->eventfd >= 0)
+		(void)close(session->eventfd);
+	(void)pthread_mutex_destroy(&session->in_use);
+	free(session);
+}
+
+/* --- questions --------------------------------------------------------------------------------------------- */
+
+void dsmx_session_info(const struct dsmx_session *session, struct dsmx_session_info *ret_info)
+{
+	*ret_info = session->info;
+	ret_info->id = session->id;
+	ret_info->workers = session->options.workers;
+	ret_info->wait = dx_wait_name(dx_reactor_wait(session->reactor));
+	ret_info->isolation = session->isolation;
+	ret_info->cgroup = session->group.v2;
+	ret_info->supervisor_pid = session->supervisor.pid > 0 ? session->supervisor.pid : 0;
+}
+
+int dsmx_session_worker_pid(const struct dsmx_session *session, uint32_t worker)
+{
+	int pidfd;
+
+	if (!session->is_member || worker >= session->options.workers)
+		return 0;
+	pidfd = session->member
+	                .pidfds[worker + 1]; /* tells of a death that no message told of yet */
+	return pidfd >= 0 && dx_pidfd_wait(pidfd, 0) != 0 ? session->member.pids[worker + 1] : 0;
+}

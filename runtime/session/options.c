@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a session is asked to be, and what that will take.
+ */
+#include <string.h>
+
+#include "base/err.h"
+#include "session/session.h"
+#include "shm/segment.h"
+
+#define DEFAULT_DATA_BYTES       (16ULL << 20)
+#define DEFAULT_STREAMS          64U
+#define DEFAULT_FRAMES           64U
+#define DEFAULT_START_TIMEOUT_MS 10000U
+#define START_TIMEOUT_MAX_MS     (24ULL * 3600 * 1000)
+
+/* What a worker needs in its cgroup beside its segments. */
+#define WORKER_OWN_BYTES (16ULL << 20)
+
+/* Of the supervisor and of a worker, beside the segments: measured, rounded up. */
+#define PROCESS_BYTES (2ULL << 20)
+
+struct dx_mesh_params dx_session_mesh_params(const struct dsmx_session_options *options,
+                                             uint64_t session)
+{
+	return (struct dx_mesh_params){
+		.session = session,
+		.epoch = DX_LEADER_EPOCH,
+		.self = DSMX_ABI_LEADER,
+		.peers = options->workers + 1,
+		.slots = options->streams_per_peer,
+		.frames = options->frames_per_stream,
+		.tasks = DX_SESSION_TASKS,
+		.data_bytes = options->data_bytes,
+		.pages = options->pages,
+		.numa_node = -1,
+	};
+}
+
+static int check_numbers(const struct dsmx_session_options *o, struct dsmx_error *err)
+{
+	uint64_t segments;
+	struct dx_mesh_params params;
+
+	if (o->workers > DSMX_WORKERS_MAX)
+		return dx_error(err, -EINVAL, "workers: %u, but a session has %u at the most",
+		                o->workers, DSMX_WORKERS_MAX);
+	if (o->streams_per_peer > 4096)
+		return dx_error(err, -EINVAL, "streams_per_peer: %u, but 4096 is the most",
+		                o->streams_per_peer);
+	if (o->frames_per_stream > 1024 || (o->frames_per_stream & (o->frames_per_stream - 1)) != 0)
+		return dx_error(err, -EINVAL,
+		                "frames_per_stream: %u is not a power of two up to 1024",
+		                o->frames_per_stream);
+	if (o->data_bytes > 1ULL << 40)
+		return dx_error(err, -EINVAL, "data_bytes: %llu, but 1 TiB is the most",
+		                (unsigned long long)o->data_bytes);
+	if (o->start_timeout_ms > START_TIMEOUT_MAX_MS)
+		return dx_error(err, -EINVAL, "start_timeout_ms: %llu, but a day is the most",
+		                (unsigned long long)o->start_timeout_ms);
+	params = dx_session_mesh_params(o, 1);
+	segments = o->data_bytes + dx_mesh_page_bytes(&params);
+	if (o->worker_memory_max != 0 && o->worker_memory_max < segments + WORKER_OWN_BYTES)
+		return dx_error(
+			err, -EINVAL,
+			"worker_memory_max: %llu bytes; a worker's segments take %llu, and at "
+			"least %llu are needed beside them",
+			(unsigned long long)o->worker_memory_max, (unsigned long long)segments,
+			(unsigned long long)WORKER_OWN_BYTES);
+	return 0;
+}
+
+static int check_kinds(const struct dsmx_session_options *o, struct dsmx_error *err)
+{
+	size_t plugins = 0;
+
+	if ((unsigned)o->wait > DSMX_WAIT_FUTEX || (unsigned)o->pages > DSMX_PAGES_SMALL ||
+	    (unsigned)o->isolation > DSMX_ISOLATION_CGROUP)
+		return dx_error(err, -EINVAL, "wait, pages or isolation: not a value of its enum");
+	if (o->isolation == DSMX_ISOLATION_NONE && o->worker_memory_max != 0)
+		return dx_error(err, -EINVAL,
+		                "worker_memory_max needs a cgroup, but isolation is NONE");
+	while (o->plugins != NULL && o->plugins[plugins] != NULL)
+		plugins++;
+	if (plugins > DX_PLUGINS_MAX)
+		return dx_error(err, -EINVAL, "plugins: %zu, but %d are the most", plugins,
+		                DX_PLUGINS_MAX);
+	return 0;
+}
+
+int dx_session_options(const struct dsmx_session_options *options,
+                       struct dsmx_session_options *ret_options, struct dsmx_error *err)
+{
+	struct dsmx_session_options o = { 0 };
+	int r;
+
+	if (options == NULL || options->size < offsetof(struct dsmx_session_options, workers))
+		return dx_error(err, -EINVAL,
+		                "options: set size to sizeof(struct dsmx_session_options)");
+	memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
+	o.size = sizeof(o);
+	if (o.data_bytes == 0)
+		o.data_bytes = DEFAULT_DATA_BYTES;
+	if (o.streams_per_peer == 0)
+		o.streams_per_peer = DEFAULT_STREAMS;
+	if (o.frames_per_stream == 0)
+		o.frames_per_stream = DEFAULT_FRAMES;
+	if (o.start_timeout_ms == 0)
+		o.start_timeout_ms = DEFAULT_START_TIMEOUT_MS;
+	r = check_kinds(&o, err);
+	if (r == 0)
+		r = check_numbers(&o, err);
+	if (r != 0)
+		return r;
+	/* Every process is to get the same size, whatever pages it gets. */
+	o.data_bytes = dx_segment_round(
+		o.data_bytes, o.pages == DSMX_PAGES_SMALL ? DSMX_PAGES_SMALL : DSMX_PAGES_HUGETLB);
+	*ret_options = o;
+	return 0;
+}
+
+int dsmx_session_estimate(const struct dsmx_session_options *options,
+                          struct dsmx_session_estimate *ret_estimate, struct dsmx_error *err)
+{
+	struct dsmx_session_options o;
+	struct dsmx_session_estimate e = { 0 };
+	struct dx_mesh_params params;
+	uint64_t meshed;
+	int r = dx_session_options(options, &o, err);
+
+	if (r != 0)
+		return r;
+	params = dx_session_mesh_params(&o, 1);
+	meshed = params.peers;
+	e.page_bytes_per_process = dx_segment_round(dx_mesh_page_bytes(&params), DSMX_PAGES_SMALL);
+	e.data_bytes_per_process = o.data_bytes;
+	e.processes = o.workers == 0 ? 1 : o.workers + 2;
+	e.total_bytes = meshed * (e.page_bytes_per_process + e.data_bytes_per_process) +
+	                (e.processes - 1) * PROCESS_BYTES;
+	/* Two segments, the wait's, an eventfd; the supervisor's socket and pidfd; two pidfds of each worker. */
+	e.fds = 4 + (o.workers == 0 ? 0 : 2 + 2 * o.workers);
+	*ret_estimate = e;
+	return 0;
+}

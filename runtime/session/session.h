@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session.h - what a session is inside the leader
+ *
+ *	open.c		its processes: start, handshake, end
+ *	options.c	what the caller asked for, what it will take, what it got
+ *	query.c		its queries
+ */
+#ifndef DX_SESSION_SESSION_H
+#define DX_SESSION_SESSION_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/list.h"
+#include "chan/mesh.h"
+#include "dsmx/session.h"
+#include "exchange/service.h"
+#include "task/task.h"
+#include "worker/cgroup.h"
+#include "worker/handshake.h"
+#include "worker/spawn.h"
+
+/* Records for producer tasks in each page. */
+#define DX_SESSION_TASKS 256
+
+struct dsmx_session {
+	pthread_mutex_t in_use; /* tried, never waited for: who fails is told -EBUSY */
+	struct dsmx_session_options
+		options; /* defaults filled in; strings belong to the caller of open */
+	uint64_t id;
+	struct dx_reactor *reactor;
+	struct dx_mesh *mesh;
+	struct dx_service *service;
+	const struct dsmx_extension *extensions[2]; /* the leader's, NULL-ended */
+	struct dx_list queries;                     /* query.c's */
+	/* query.c's: close every query; called first by dsmx_session_close(). NULL: there never was one. */
+	void (*close_queries)(struct dsmx_session *session);
+
+	/* With workers: */
+	struct dx_process supervisor; /* pidfd -1: none */
+	struct dx_member member;
+	bool is_member;
+	bool opened;              /* OPEN came */
+	struct dsmx_error broken; /* code not 0: the session can run nothing any more, and why */
+	struct dx_cgroup group;
+	char state_path[DX_CGROUP_PATH]; /* its file in the registry */
+	int eventfd; /* what peers write to where the wait has no descriptor to poll; -1: none */
+
+	struct dsmx_session_info info;
+	char isolation[32];
+};
+
+/*
+ * Enter a public call: 0, or -EBUSY: another thread is in one. Every 0 needs a dx_session_leave().
+ */
+int dx_session_enter(struct dsmx_session *session, struct dsmx_error *err) DX_MUST_CHECK;
+void dx_session_leave(struct dsmx_session *session);
+
+/* Say something to the application's log. */
+void dx_session_log(const struct dsmx_session *session, enum dsmx_log_level level, const char *fmt,
+                    ...) DX_PRINTF(3, 4);
+
+/*
+ * The supervisor's verdict on incarnation @epoch of the process @peer; NULL while there is none. It follows the
+ * death by milliseconds: who sees a peer die first may wait for it a little.
+ */
+const struct dx_verdict *dx_session_verdict(const struct dsmx_session *session, uint32_t peer,
+                                            uint64_t epoch);
+
+/* A verdict as an error: code -EOWNERDEAD, worker, reason, status, sentence. Returns the code. */
+int dx_session_verdict_error(const struct dx_verdict *verdict, struct dsmx_error *err);
+
+/* --- options.c */
+
+/* Copy, check, fill defaults in. Returns 0 or -EINVAL. */
+int dx_session_options(const struct dsmx_session_options *options,
+                       struct dsmx_session_options *ret_options,
+                       struct dsmx_error *err) DX_MUST_CHECK;
+struct dx_mesh_params dx_session_mesh_params(const struct dsmx_session_options *options,
+                                             uint64_t session);
+
+#endif /* DX_SESSION_SESSION_H */

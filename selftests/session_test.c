@@ -1,0 +1,744 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sessions with real processes: this program is its own supervisor and worker, and with --leader a leader that
+ * may be killed. SESSION_TEST in the environment makes a worker misbehave at its start.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "dsmx/dsmx.h"
+#include "harness.h"
+#include "session/session.h"
+
+#define WORKERS_MAX 8
+#define SOON_MS     1000
+#define NOBODY      65534
+
+static char self_path[PATH_MAX];
+
+/* --- sessions in this process ----------------------------------------------------------------------------- */
+
+struct log {
+	int notices;
+	char text[4096];
+};
+
+static void keep_log(void *data, enum dsmx_log_level level, const char *message)
+{
+	struct log *log = data;
+	size_t len = strlen(log->text);
+
+	log->notices += level == DSMX_LOG_NOTICE;
+	(void)snprintf(log->text + len, sizeof(log->text) - len, "%s\n", message);
+}
+
+static struct dsmx_session_options options_of(uint32_t workers, struct log *log)
+{
+	return (struct dsmx_session_options){ .size = sizeof(struct dsmx_session_options),
+		                              .workers = workers,
+		                              .data_bytes = 4 << 20,
+		                              .worker_path = self_path,
+		                              .log = log != NULL ? keep_log : NULL,
+		                              .log_data = log };
+}
+
+/* Processes that carry the session's id in their arguments. */
+static int count_processes(uint64_t id)
+{
+	char hex[20], path[300], args[256];
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	int count = 0, fd;
+
+	(void)snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)id);
+	while ((entry = readdir(dir)) != NULL) {
+		ssize_t n = 0;
+
+		(void)snprintf(path, sizeof(path), "/proc/%.20s/cmdline", entry->d_name);
+		fd = entry->d_name[0] >= '1' && entry->d_name[0] <= '9'
+		             ? open(path, O_RDONLY | O_CLOEXEC)
+		             : -1;
+		if (fd >= 0) {
+			n = read(fd, args, sizeof(args) - 1);
+			(void)close(fd);
+		}
+		args[n > 0 ? n : 0] = '\0';
+		count += strstr(args, hex) != NULL;
+	}
+	(void)closedir(dir);
+	return count;
+}
+
+/* Mappings of this process that are segments. */
+static int count_mappings(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+	int count = 0;
+
+	while (fgets(line, sizeof(line), maps) != NULL)
+		count += strstr(line, "dsmx-") != NULL;
+	(void)fclose(maps);
+	return count;
+}
+
+static bool is_dir(const char *path)
+{
+	struct stat st;
+
+	return path[0] != '\0' && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static bool groups_gone(const struct dx_cgroup *group)
+{
+	return !is_dir(group->v2) && !is_dir(group->v1_memory);
+}
+
+/* The end of a process within a second of now. */
+static bool ends_soon(int pidfd)
+{
+	return pidfd >= 0 && dx_pidfd_wait(pidfd, dx_now_ns() + SOON_MS * DX_NS_PER_MS) == 0;
+}
+
+TEST(session_open_close,
+     "a session of 0, 1, 2 and 8 workers opens with all of them, and leaves nothing")
+{
+	static const uint32_t rows[] = { 0, 1, 2, 8 };
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
+		struct dsmx_session_options options = options_of(rows[i], NULL);
+		struct dsmx_session_estimate estimate;
+		struct dsmx_session_info info;
+		struct dsmx_session *session;
+		int fds = harness_each_fd(NULL);
+		struct dx_cgroup group;
+		struct dsmx_error err = { .code = 0 };
+		char state[DX_CGROUP_PATH];
+		uint64_t id;
+
+		CHECK_EQ(dsmx_session_estimate(&options, &estimate, NULL), 0);
+		if (dsmx_session_open(&options, &session, &err) != 0)
+			printf("# %s\n", err.message);
+		CHECK_EQ(err.code, 0);
+		dsmx_session_info(session, &info);
+		id = info.id;
+		printf("# %u workers: %.1f ms, %s, %s, %s\n", rows[i], (double)info.open_ns / 1e6,
+		       info.isolation, info.pages, info.wait);
+		CHECK_EQ(info.workers, rows[i]);
+		CHECK_EQ(count_processes(id), rows[i] == 0 ? 0 : rows[i] + 1);
+		CHECK_EQ(estimate.processes, rows[i] == 0 ? 1 : rows[i] + 2);
+		CHECK(harness_each_fd(NULL) - fds <= (int)estimate.fds);
+		for (uint32_t w = 0; w < rows[i]; w++)
+			CHECK(dsmx_session_worker_pid(session, w) > 0);
+		CHECK_EQ(dsmx_session_worker_pid(session, rows[i]), 0);
+		group = session->group;
+		memcpy(state, session->state_path, sizeof(state));
+		CHECK(group.v2[0] == '\0' || is_dir(group.v2));
+		CHECK(rows[i] == 0 || access(state, F_OK) == 0);
+
+		dsmx_session_close(session);
+		CHECK_EQ(count_processes(id), 0);
+		CHECK_EQ(count_mappings(), 0);
+		CHECK(groups_gone(&group));
+		CHECK(access(state, F_OK) != 0);
+	}
+}
+
+static volatile sig_atomic_t children_heard;
+
+static void hear_child(int sig)
+{
+	(void)sig;
+	children_heard = children_heard + 1;
+}
+
+TEST(session_no_child,
+     "the application gets no SIGCHLD, and its wait() sees no process of a session")
+{
+	struct dsmx_session_options options = options_of(2, NULL);
+	struct dsmx_session *session;
+	struct sigaction heard = { .sa_handler = hear_child }, before;
+
+	CHECK_EQ(sigaction(SIGCHLD, &heard, &before), 0);
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+	dsmx_session_close(session);
+	CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+	CHECK_EQ(children_heard, 0);
+	CHECK_EQ(sigaction(SIGCHLD, &before, NULL), 0);
+}
+
+TEST(session_options, "options that cannot be are refused with a sentence")
+{
+	struct dsmx_session_options o = options_of(1, NULL);
+	struct dsmx_session_options rows[] = { o, o, o, o, o, o, o, o };
+	struct dsmx_session *session;
+	struct dsmx_error err;
+
+	rows[0].size = 0;
+	rows[1].workers = DSMX_WORKERS_MAX + 1;
+	rows[2].frames_per_stream = 48;
+	rows[3].streams_per_peer = 5000;
+	rows[4].data_bytes = 2ULL << 40;
+	rows[5].worker_memory_max = 8 << 20;
+	rows[6].wait = (enum dsmx_wait_backend)7;
+	rows[7].isolation = DSMX_ISOLATION_NONE;
+	rows[7].worker_memory_max = 1ULL << 30;
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
+		err.message[0] = '\0';
+		CHECK_EQ(dsmx_session_open(&rows[i], &session, &err), -EINVAL);
+		CHECK(strlen(err.message) > 20);
+		CHECK_EQ(dsmx_session_open(&rows[i], &session, NULL), -EINVAL);
+	}
+}
+
+TEST(session_worker_path, "a worker program that cannot serve is named, and nothing is left")
+{
+	static const struct {
+		const char *path;
+		int code;
+	} rows[] = {
+		{ "/nonexistent/dsmx-worker", -ENOENT },
+		{ "/etc/passwd", -EACCES },
+		{ "/bin/true", -EOWNERDEAD },
+		{ "/bin/false", -EOWNERDEAD },
+	};
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
+		struct dsmx_session_options options = options_of(2, NULL);
+		struct dsmx_session *session;
+		struct dsmx_error err;
+
+		options.worker_path = rows[i].path;
+		CHECK_EQ(dsmx_session_open(&options, &session, &err), rows[i].code);
+		CHECK(strstr(err.message, "worker") != NULL);
+		CHECK_EQ(count_mappings(), 0);
+	}
+}
+
+TEST(session_cgroup_named, "a DSMX_CGROUP that cannot serve is an error that names it")
+{
+	static const struct {
+		const char *dir;
+		int code;
+	} rows[] = {
+		{ "nonsense", -EINVAL },
+		{ "/nonexistent/cgroup", -ENOENT },
+		{ "/tmp", -EINVAL },
+	};
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
+		struct dsmx_session_options options = options_of(1, NULL);
+		struct dsmx_session *session;
+		struct dsmx_error err;
+
+		CHECK_EQ(setenv("DSMX_CGROUP", rows[i].dir, 1), 0);
+		CHECK_EQ(dsmx_session_open(&options, &session, &err), rows[i].code);
+		CHECK(strstr(err.message, rows[i].dir) != NULL);
+		CHECK_EQ(unsetenv("DSMX_CGROUP"), 0);
+		options.cgroup_root = rows[i].dir;
+		CHECK_EQ(dsmx_session_open(&options, &session, &err), rows[i].code);
+		CHECK(strstr(err.message, "cgroup_root") != NULL);
+	}
+}
+
+TEST(session_isolation_none, "without isolation there is no cgroup, and no notice about it")
+{
+	struct log log = { .notices = 0 };
+	struct dsmx_session_options options = options_of(1, &log);
+	struct dsmx_session_info info;
+	struct dsmx_session *session;
+
+	options.isolation = DSMX_ISOLATION_NONE;
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	dsmx_session_info(session, &info);
+	CHECK_STR(info.isolation, "none");
+	CHECK_STR(info.cgroup, "");
+	CHECK(strstr(log.text, "cgroup") == NULL);
+	dsmx_session_close(session);
+}
+
+/* --- deaths ------------------------------------------------------------------------------------------------- */
+
+/* Let the leader's reactor turn until it knows of the end of @worker's process, or for a second. */
+static const struct dx_verdict *await_verdict(struct dsmx_session *session, uint32_t worker)
+{
+	uint64_t deadline_ns = dx_now_ns() + SOON_MS * DX_NS_PER_MS;
+	uint64_t epoch = dx_mesh_epoch(session->mesh, worker + 1);
+
+	while (dx_session_verdict(session, worker + 1, epoch) == NULL && dx_now_ns() < deadline_ns)
+		(void)dx_reactor_turn(session->reactor, deadline_ns);
+	return dx_session_verdict(session, worker + 1, epoch);
+}
+
+TEST(session_worker_killed,
+     "a killed worker is reported with its signal; the others live, and close is clean")
+{
+	struct dsmx_session_options options = options_of(3, NULL);
+	const struct dx_verdict *verdict;
+	struct dsmx_session_info info;
+	struct dsmx_session *session;
+	struct dx_cgroup group;
+	uint64_t start_ns;
+
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	dsmx_session_info(session, &info);
+	group = session->group;
+	start_ns = dx_now_ns();
+	CHECK_EQ(kill(dsmx_session_worker_pid(session, 1), SIGKILL), 0);
+	verdict = await_verdict(session, 1);
+	CHECK(verdict != NULL);
+	printf("# %.2f ms: %s\n", (double)(dx_now_ns() - start_ns) / 1e6, verdict->text);
+	CHECK_EQ(verdict->reason, DSMX_EXIT_SIGNAL);
+	CHECK_EQ(verdict->status, SIGKILL);
+	CHECK_EQ(dsmx_session_worker_pid(session, 1), 0);
+	CHECK(dsmx_session_worker_pid(session, 0) > 0 && dsmx_session_worker_pid(session, 2) > 0);
+	CHECK(!dx_mesh_alive(session->mesh, 2));
+	CHECK(dx_mesh_alive(session->mesh, 1) && dx_mesh_alive(session->mesh, 3));
+	CHECK_EQ(session->broken.code, 0);
+	CHECK_EQ(count_processes(info.id), 3);
+	dsmx_session_close(session);
+	CHECK_EQ(count_processes(info.id), 0);
+	CHECK(groups_gone(&group));
+}
+
+TEST(session_supervisor_killed,
+     "without its supervisor a session is broken at once, and cleans up after it")
+{
+	struct dsmx_session_options options = options_of(2, NULL);
+	uint64_t deadline_ns = dx_now_ns() + SOON_MS * DX_NS_PER_MS;
+	struct dsmx_session_info info;
+	struct dsmx_session *session;
+	char state[DX_CGROUP_PATH];
+	struct dx_cgroup group;
+	int pidfds[2];
+
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	dsmx_session_info(session, &info);
+	group = session->group;
+	memcpy(state, session->state_path, sizeof(state));
+	for (uint32_t w = 0; w < 2; w++)
+		pidfds[w] = dx_pidfd_open(dsmx_session_worker_pid(session, w));
+	CHECK_EQ(kill(info.supervisor_pid, SIGKILL), 0);
+	while (session->broken.code == 0 && dx_now_ns() < deadline_ns)
+		(void)dx_reactor_turn(session->reactor, deadline_ns);
+	CHECK_EQ(session->broken.code, -EOWNERDEAD);
+	for (int w = 0; w < 2; w++) {
+		CHECK(ends_soon(pidfds[w]));
+		CHECK_EQ(close(pidfds[w]), 0);
+	}
+	dsmx_session_close(session);
+	CHECK_EQ(count_processes(info.id), 0);
+	CHECK(groups_gone(&group));
+	CHECK(access(state, F_OK) != 0);
+}
+
+TEST(session_supervisor_killed_unseen,
+     "close alone finds that the supervisor was killed, and cleans up")
+{
+	struct dsmx_session_options options = options_of(2, NULL);
+	struct dsmx_session_info info;
+	struct dsmx_session *session;
+	struct dx_cgroup group;
+
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	dsmx_session_info(session, &info);
+	group = session->group;
+	CHECK_EQ(kill(info.supervisor_pid, SIGKILL), 0);
+	dsmx_session_close(session);
+	CHECK_EQ(count_processes(info.id), 0);
+	CHECK(groups_gone(&group));
+}
+
+/* What a worker of this program does when SESSION_TEST says so, in place of serving. */
+static int misbehave(const char *how)
+{
+	static struct dx_message message;
+	int page = memfd_create("bad-page", MFD_CLOEXEC), data = memfd_create("bad", MFD_CLOEXEC);
+	struct dx_start start;
+
+	if (strcmp(how, "exit") == 0)
+		return 3;
+	if (strcmp(how, "abort") == 0)
+		abort();
+	if (strcmp(how, "silent") == 0)
+		return pause();
+	if (strcmp(how, "eat") == 0) {
+		for (;;)
+			memset(malloc(1 << 20), 1, 1 << 20);
+	}
+	if (strcmp(how, "garbage") == 0) {
+		(void)!send(DX_CONTROL_FD, "hello", 5, 0);
+		return pause();
+	}
+	if (dx_message_recv(DX_CONTROL_FD, &message) != 1 ||
+	    dx_start_get(&message, &start, NULL) != 0)
+		return 9;
+	dx_message_start(&message);
+	dx_message_put(&message, "READY", "%d", strcmp(how, "version") == 0 ? 99 : DX_PROTOCOL);
+	dx_message_put(&message, "EPOCH", "%llu", (unsigned long long)start.epoch);
+	dx_message_put(&message, "PAGES", "%d", DSMX_PAGES_SMALL);
+	dx_message_put_fd(&message, page);
+	dx_message_put_fd(&message, data);
+	if (strcmp(how, "descriptors") == 0)
+		dx_message_put_fd(&message, data);
+	if (dx_message_send(DX_CONTROL_FD, &message) != 0)
+		return 9;
+	return pause();
+}
+
+TEST(session_bad_workers,
+     "a worker that fails at its start fails the opening, with reason, status and sentence")
+{
+	static const struct {
+		const char *how;
+		int reason;
+		int status; /* -1: any */
+		const char *text;
+	} rows[] = {
+		{ "exit", DSMX_EXIT_CODE, 3, "exited with code 3" },
+		{ "abort", DSMX_EXIT_SIGNAL, SIGABRT, "SIGABRT" },
+		{ "silent", DSMX_EXIT_START_TIMEOUT, -1, "was not ready within 300 ms" },
+		{ "garbage", DSMX_EXIT_PROTOCOL, -1, "no message" },
+		{ "version", DSMX_EXIT_PROTOCOL, -1, "protocol 99" },
+		{ "descriptors", DSMX_EXIT_PROTOCOL, -1, "READY" },
+		{ "segments", DSMX_EXIT_PROTOCOL, -1, "seals" },
+		{ "unlink", DSMX_EXIT_EXEC_FAILED, 127, "cannot execute" },
+	};
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
+		struct dsmx_session_options options = options_of(2, NULL);
+		uint64_t start_ns = dx_now_ns();
+		struct dsmx_session *session;
+		struct dsmx_error err = { .code = 0 };
+		char copy[64] = "/tmp/dsmx-session-test-XXXXXX";
+
+		if (strcmp(rows[i].how, "silent") == 0)
+			options.start_timeout_ms = 300;
+		if (strcmp(rows[i].how, "unlink") == 0) { /* the supervisor will remove it */
+			(void)close(mkstemp(copy));
+			CHECK(unlink(copy) == 0 && symlink(self_path, copy) == 0);
+			options.worker_path = copy;
+		}
+		CHECK_EQ(setenv("SESSION_TEST", rows[i].how, 1), 0);
+		CHECK_EQ(setenv("SESSION_TEST_COPY", copy, 1), 0);
+		CHECK_EQ(dsmx_session_open(&options, &session, &err), -EOWNERDEAD);
+		CHECK_EQ(unsetenv("SESSION_TEST"), 0);
+		printf("# %s, %.1f ms: %s\n", rows[i].how, (double)(dx_now_ns() - start_ns) / 1e6,
+		       err.message);
+		CHECK_EQ(err.reason, rows[i].reason);
+		CHECK(rows[i].status < 0 || err.status == rows[i].status);
+		CHECK(err.worker == 0 || err.worker == 1);
+		CHECK(strstr(err.message, rows[i].text) != NULL);
+		CHECK_EQ(count_mappings(), 0);
+	}
+}
+
+TEST(session_oom, "a worker over its memory limit dies of OOM, by name")
+{
+	struct dsmx_session_options options = options_of(1, NULL);
+	struct dsmx_session *session;
+	struct dsmx_error err;
+	int r;
+
+	options.worker_memory_max = 64 << 20;
+	CHECK_EQ(setenv("SESSION_TEST", "eat", 1), 0);
+	r = dsmx_session_open(&options, &session, &err);
+	CHECK_EQ(unsetenv("SESSION_TEST"), 0);
+	if (r == -EOPNOTSUPP)
+		SKIP("no memory controller: %s", err.message);
+	printf("# %s\n", err.message);
+	CHECK_EQ(r, -EOWNERDEAD);
+	CHECK_EQ(err.reason, DSMX_EXIT_OOM);
+	CHECK_EQ(err.status, SIGKILL);
+}
+
+/* --- leaders that are killed ----------------------------------------------------------------------------- */
+
+/* A leader in a process of its own: what it said of its session. */
+struct leader {
+	pid_t pid;
+	int in, out; /* its standard input and output */
+	int supervisor;
+	int workers[WORKERS_MAX];
+	int worker_count;
+	uint64_t id;
+	struct dx_cgroup group;
+	char isolation[32];
+	char log[4096];
+};
+
+/* The program with --leader N: say what the session is, wait for the end of the input, close. */
+static int lead(const char *workers)
+{
+	struct log log = { .notices = 0 };
+	struct dsmx_session_options options = options_of((uint32_t)atoi(workers), &log);
+	struct dsmx_session_info info;
+	struct dsmx_session *session;
+	struct dsmx_error err;
+	char byte;
+
+	if (dsmx_session_open(&options, &session, &err) != 0) {
+		printf("%s\n", err.message);
+		return KSFT_FAIL;
+	}
+	dsmx_session_info(session, &info);
+	printf("session %llu %d\nisolation %s\ngroup %s\nmemory %s\n", (unsigned long long)info.id,
+	       info.supervisor_pid, info.isolation, session->group.v2, session->group.v1_memory);
+	for (uint32_t w = 0; w < info.workers; w++)
+		printf("worker %d\n", dsmx_session_worker_pid(session, w));
+	printf("log %s\nend\n", log.text);
+	(void)fflush(stdout);
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	dsmx_session_close(session);
+	return KSFT_PASS;
+}
+
+static void hear_line(struct leader *leader, const char *line)
+{
+	unsigned long long id;
+	int pid;
+
+	if (sscanf(line, "session %llu %d", &id, &pid) == 2) {
+		leader->id = id;
+		leader->supervisor = pid;
+	} else if (sscanf(line, "worker %d", &pid) == 1) {
+		leader->workers[leader->worker_count++] = pid;
+	} else if (sscanf(line, "isolation %31[^\n]", leader->isolation) != 1 &&
+	           sscanf(line, "group %511s", leader->group.v2) != 1 &&
+	           sscanf(line, "memory %511s", leader->group.v1_memory) != 1) {
+		size_t len = strlen(leader->log);
+
+		(void)snprintf(leader->log + len, sizeof(leader->log) - len, "%s", line);
+	}
+}
+
+/* Become what the test asks for: a member of @cgroup, an ordinary user. */
+static void change_self(const char *cgroup, bool nobody)
+{
+	char path[DX_CGROUP_PATH + 16];
+	int fd;
+
+	if (cgroup != NULL) {
+		(void)snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, "0", 1) != 1)
+			_exit(9);
+	}
+	if (nobody && (setgroups(0, NULL) != 0 || setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
+	               setresuid(NOBODY, NOBODY, NOBODY) != 0 || unsetenv("XDG_RUNTIME_DIR") != 0))
+		_exit(9);
+}
+
+static bool start_leader(struct leader *leader, const char *workers, const char *cgroup,
+                         bool nobody)
+{
+	char *argv[] = { self_path, (char[]){ "--leader" }, (char[]){ "00" }, NULL };
+	int in[2], out[2];
+	char line[4096];
+	FILE *said;
+	bool end = false;
+
+	memset(leader, 0, sizeof(*leader));
+	(void)snprintf(argv[2], 3, "%s", workers);
+	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
+		return false;
+	leader->pid = fork();
+	if (leader->pid == 0) {
+		change_self(cgroup, nobody);
+		(void)dup2(in[0], STDIN_FILENO);
+		(void)dup2(out[1], STDOUT_FILENO);
+		(void)execv(self_path, argv);
+		_exit(9);
+	}
+	(void)close(in[0]);
+	(void)close(out[1]);
+	leader->in = in[1];
+	said = fdopen(out[0], "r");
+	while (!end && fgets(line, sizeof(line), said) != NULL) {
+		end = strcmp(line, "end\n") == 0;
+		hear_line(leader, line);
+	}
+	(void)fclose(said);
+	return end;
+}
+
+/* Its exit status, or minus the signal that killed it. */
+static int end_leader(struct leader *leader)
+{
+	int status = 0;
+
+	(void)close(leader->in);
+	(void)waitpid(leader->pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+TEST(session_leader_killed,
+     "when the leader is killed, workers, supervisor and cgroups go within 100 ms or so")
+{
+	uint64_t worst_ns = 0;
+
+	for (int round = 0; round < 5; round++) {
+		int pidfds[3], count = 0;
+		struct leader leader;
+		uint64_t start_ns;
+
+		CHECK(start_leader(&leader, "2", NULL, false));
+		CHECK_EQ(leader.worker_count, 2);
+		pidfds[count++] = dx_pidfd_open(leader.workers[0]);
+		pidfds[count++] = dx_pidfd_open(leader.workers[1]);
+		pidfds[count++] = dx_pidfd_open(leader.supervisor);
+		start_ns = dx_now_ns();
+		CHECK_EQ(kill(leader.pid, SIGKILL), 0);
+		while (count-- > 0) {
+			CHECK(ends_soon(pidfds[count]));
+			CHECK_EQ(close(pidfds[count]), 0);
+		}
+		if (dx_now_ns() - start_ns > worst_ns)
+			worst_ns = dx_now_ns() - start_ns;
+		CHECK(groups_gone(&leader.group));
+		CHECK_EQ(end_leader(&leader), -SIGKILL);
+		CHECK_EQ(count_processes(leader.id), 0);
+	}
+	printf("# worst of 5: %.1f ms\n", (double)worst_ns / 1e6);
+}
+
+TEST(session_all_killed,
+     "what is left when every process is killed at once is removed by the next start")
+{
+	struct dsmx_session_options options = options_of(1, NULL);
+	struct dsmx_session *session;
+	struct leader leader;
+	int pids[4], pidfds[4];
+
+	CHECK(start_leader(&leader, "2", NULL, false));
+	pids[0] = leader.pid;
+	pids[1] = leader.supervisor;
+	pids[2] = leader.workers[0];
+	pids[3] = leader.workers[1];
+	for (int i = 0; i < 4; i++) {
+		pidfds[i] = dx_pidfd_open(pids[i]);
+		CHECK_EQ(kill(pids[i], SIGSTOP), 0); /* nobody can clean up for another */
+	}
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(kill(pids[i], SIGKILL), 0);
+	for (int i = 0; i < 4; i++) {
+		CHECK(ends_soon(pidfds[i]));
+		CHECK_EQ(close(pidfds[i]), 0);
+	}
+	CHECK_EQ(end_leader(&leader), -SIGKILL);
+	CHECK(leader.group.v2[0] == '\0' || is_dir(leader.group.v2));
+
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	dsmx_session_close(session);
+	CHECK(groups_gone(&leader.group));
+}
+
+TEST(session_worker_left_behind,
+     "a stopped worker of a session whose others were killed is ended by the next start")
+{
+	struct dsmx_session_options options = options_of(1, NULL);
+	struct dsmx_session *session;
+	struct leader leader;
+	int worker;
+
+	CHECK(start_leader(&leader, "1", NULL, false));
+	worker = dx_pidfd_open(leader.workers[0]);
+	CHECK(kill(leader.workers[0], SIGSTOP) == 0 && kill(leader.supervisor, SIGSTOP) == 0);
+	CHECK(kill(leader.pid, SIGKILL) == 0 && kill(leader.supervisor, SIGKILL) == 0);
+	CHECK_EQ(end_leader(&leader), -SIGKILL);
+	if (leader.group.v2[0] == '\0') {
+		dx_pidfd_kill(worker, SIGKILL);
+		CHECK_EQ(close(worker), 0);
+		SKIP("no cgroups: %s", leader.log);
+	}
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	CHECK(ends_soon(worker));
+	CHECK_EQ(close(worker), 0);
+	dsmx_session_close(session);
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	dsmx_session_close(session);
+	CHECK(groups_gone(&leader.group));
+}
+
+TEST(session_ordinary_user,
+     "an ordinary user's session works without cgroups, and says once what is missing")
+{
+	struct leader leader;
+	char *found;
+
+	if (geteuid() != 0)
+		SKIP("only root can become another user");
+	if (!start_leader(&leader, "2", NULL, true)) {
+		(void)end_leader(&leader);
+		SKIP("uid %d cannot execute this program: %s", NOBODY, leader.log);
+	}
+	CHECK_STR(leader.isolation, "none");
+	found = strstr(leader.log, "without cgroups");
+	CHECK(found != NULL && strstr(found + 1, "without cgroups") == NULL);
+	CHECK(strstr(leader.log, "Delegate=yes") != NULL);
+	CHECK_EQ(count_processes(leader.id), 3);
+	CHECK_EQ(end_leader(&leader), KSFT_PASS);
+	CHECK_EQ(count_processes(leader.id), 0);
+}
+
+TEST(session_delegated,
+     "an ordinary user's session has cgroups in the group that is delegated to it")
+{
+	char missing[DSMX_ERROR_MESSAGE_BYTES], dir[DX_CGROUP_PATH], path[DX_CGROUP_PATH + 16];
+	struct dx_cgroup group;
+	struct leader leader;
+	bool started;
+
+	if (geteuid() != 0)
+		SKIP("only root can delegate a cgroup");
+	CHECK_EQ(dx_cgroup_find(NULL, 1, &group, missing, NULL), 0);
+	if (group.v2[0] == '\0')
+		SKIP("no cgroups: %s", missing);
+	*strstr(group.v2, "/dsmx/") = '\0';
+	(void)snprintf(dir, sizeof(dir), "%.400s/dsmx-test-%d", group.v2, (int)getpid());
+	CHECK(mkdir(dir, 0755) == 0 && chown(dir, NOBODY, NOBODY) == 0);
+	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+	CHECK_EQ(chown(path, NOBODY, NOBODY), 0);
+	started = start_leader(&leader, "2", dir, true);
+	if (!started) {
+		(void)end_leader(&leader);
+		(void)rmdir(dir);
+		SKIP("uid %d cannot execute this program: %s", NOBODY, leader.log);
+	}
+	CHECK_STR(leader.isolation, "cgroup v2");
+	CHECK(strncmp(leader.group.v2, dir, strlen(dir)) == 0 && is_dir(leader.group.v2));
+	CHECK(strstr(leader.log, "cgroup") == NULL);
+	CHECK_EQ(end_leader(&leader), KSFT_PASS);
+	CHECK(groups_gone(&leader.group));
+	CHECK_EQ(rmdir(dir), 0);
+}
+
+int main(int argc, char **argv)
+{
+	const char *how = getenv("SESSION_TEST");
+	bool serves = argc == 2 && strcmp(argv[1], DX_SERVE_WORKER) == 0;
+	ssize_t n = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
+	int status;
+
+	self_path[n > 0 ? n : 0] = '\0';
+	if (how != NULL && strcmp(how, "unlink") == 0)
+		(void)unlink(getenv("SESSION_TEST_COPY"));
+	else if (how != NULL && serves)
+		return misbehave(how);
+	if (argc == 3 && strcmp(argv[1], "--leader") == 0)
+		return lead(argv[2]);
+	status = dsmx_worker_main(argc, argv, NULL);
+	return status >= 0 ? status : harness_main(argc, argv);
+}
