@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/* The hash join against a join that looks at every pair. */
+#include "harness.h"
+#include "rows.h"
+
+#include "exec/build.h"
+
+#define KEYS_MAX 3
+
+struct join_case {
+	struct dx_join join;
+	uint32_t keys[2][KEYS_MAX];
+	struct dsmx_field fields[2][6];
+	struct dsmx_field out[12];
+	struct table sides[2];
+	struct source sources[2];
+	struct dsmx_rel rel;
+	/* The condition: left column < right column of two int64. */
+	struct dsmx_expr condition, args[2], *arg_list[2];
+};
+
+static const struct dsmx_type types[] = {
+	{ .id = DSMX_BOOL },
+	{ .id = DSMX_INT8 },
+	{ .id = DSMX_INT16 },
+	{ .id = DSMX_INT32 },
+	{ .id = DSMX_INT64 },
+	{ .id = DSMX_UINT8 },
+	{ .id = DSMX_UINT16 },
+	{ .id = DSMX_UINT32 },
+	{ .id = DSMX_UINT64 },
+	{ .id = DSMX_FLOAT32 },
+	{ .id = DSMX_FLOAT64 },
+	{ .id = DSMX_DECIMAL, .precision = 15, .scale = 2 },
+	{ .id = DSMX_DECIMAL, .precision = 30, .scale = 2 },
+	{ .id = DSMX_DATE32 },
+	{ .id = DSMX_TIMESTAMP, .precision = 6 },
+	{ .id = DSMX_UTF8 },
+	{ .id = DSMX_LARGE_UTF8 },
+	{ .id = DSMX_BINARY },
+};
+
+static const struct dsmx_type payload = { .id = DSMX_INT64 };
+
+/* Both sides: the keys, an int64 (also the condition's), a text; the left one's keys come last. */
+static void make_schemas(struct join_case *c, const struct dsmx_type *left,
+                         const struct dsmx_type *right)
+{
+	uint32_t keys = c->join.key_count, columns = keys + 2, n = 0;
+
+	for (uint32_t k = 0; k < keys; k++) {
+		c->keys[0][k] = 2 + k;
+		c->keys[1][k] = k;
+		c->fields[0][2 + k] = (struct dsmx_field){ "key", left[k], true };
+		c->fields[1][k] = (struct dsmx_field){ "key", right[k], true };
+	}
+	c->fields[0][0] = c->fields[1][keys] = (struct dsmx_field){ "payload", payload, true };
+	c->fields[0][1] = c->fields[1][keys + 1] =
+		(struct dsmx_field){ "text", { .id = DSMX_UTF8 }, true };
+	c->join.left_keys = c->keys[0];
+	c->join.right_keys = c->keys[1];
+	for (int s = 0; s < 2; s++) {
+		c->sides[s] = table_new(c->fields[s], columns);
+		for (uint32_t i = 0; i < columns; i++)
+			c->out[n++] = c->fields[s][i];
+	}
+	if (c->join.kind == DSMX_JOIN_SEMI || c->join.kind == DSMX_JOIN_ANTI)
+		n = columns;
+	c->rel =
+		(struct dsmx_rel){ .kind = DX_REL_JOIN, .input_count = 2, .schema = { n, c->out } };
+}
+
+static void make_condition(struct join_case *c)
+{
+	for (int s = 0; s < 2; s++) {
+		c->args[s] = (struct dsmx_expr){ .kind = DX_EXPR_COLUMN,
+			                         .type = payload,
+			                         .nullable = true };
+		c->arg_list[s] = &c->args[s];
+	}
+	c->args[1].column = c->sides[0].schema.field_count + c->join.key_count;
+	c->condition = (struct dsmx_expr){ .kind = DX_EXPR_CALL,
+		                           .type = { .id = DSMX_BOOL },
+		                           .nullable = true,
+		                           .function = DSMX_FN_LT,
+		                           .arg_count = 2,
+		                           .args = c->arg_list };
+	c->join.condition = &c->condition;
+}
+
+/* Decimals of the two sides may have different widths: values that fit both. */
+static void narrow_values(struct table *table)
+{
+	for (uint32_t i = 0; i < table->rows * table->schema.field_count; i++)
+		table->values[i].i = (int64_t)table->values[i].i >> 40;
+}
+
+static bool matches(const struct join_case *c, uint32_t l, uint32_t r)
+{
+	for (uint32_t k = 0; k < c->join.key_count; k++) {
+		const struct value *a = table_at(&c->sides[0], l, c->keys[0][k]);
+		const struct value *b = table_at(&c->sides[1], r, c->keys[1][k]);
+
+		if (a->null || b->null ||
+		    value_compare(c->fields[1][c->keys[1][k]].type, a, b) != 0)
+			return false;
+	}
+	if (c->join.condition != NULL) {
+		const struct value *a = table_at(&c->sides[0], l, 0);
+		const struct value *b = table_at(&c->sides[1], r, c->join.key_count);
+
+		return !a->null && !b->null && a->i < b->i;
+	}
+	return true;
+}
+
+static void add_pair(const struct join_case *c, uint32_t l, int64_t r, struct table *want)
+{
+	uint32_t left = c->sides[0].schema.field_count, all = c->rel.schema.field_count;
+	struct value *row = table_add(want);
+
+	for (uint32_t i = 0; i < left; i++)
+		row[i] = *table_at(&c->sides[0], l, i);
+	for (uint32_t i = left; r >= 0 && i < all; i++)
+		row[i] = *table_at(&c->sides[1], (uint32_t)r, i - left);
+}
+
+static void join_naively(const struct join_case *c, struct table *want)
+{
+	enum dsmx_join_kind kind = c->join.kind;
+
+	*want = table_new(c->out, c->rel.schema.field_count);
+	for (uint32_t l = 0; l < c->sides[0].rows; l++) {
+		uint32_t found = 0;
+
+		for (uint32_t r = 0; r < c->sides[1].rows; r++) {
+			if (!matches(c, l, r))
+				continue;
+			if (kind == DSMX_JOIN_INNER || kind == DSMX_JOIN_LEFT)
+				add_pair(c, l, r, want);
+			found++;
+		}
+		if ((kind == DSMX_JOIN_SEMI && found > 0) ||
+		    (kind != DSMX_JOIN_INNER && kind != DSMX_JOIN_SEMI && found == 0))
+			add_pair(c, l, -1, want);
+	}
+}
+
+static int run(struct join_case *c, struct drive *drive, uint64_t chance, struct table *ret_rows)
+{
+	struct dsmx_operator *op;
+	int ret;
+
+	for (int s = 0; s < 2; s++) {
+		source_init(&c->sources[s], &c->sides[s], chance + (uint64_t)s);
+		drive->sources[s] = &c->sources[s];
+	}
+	c->rel.join = c->join;
+	ret = dx_join_make(&c->rel, &c->sources[0].base, &c->sources[1].base, &op, &drive->err);
+	*ret_rows = (struct table){ 0 };
+	return ret < 0 ? ret : drive_operator(drive, op, ret_rows);
+}
+
+/* One random join; says what it was if it goes wrong. */
+static bool try_join(enum dsmx_join_kind kind, uint32_t keys, bool condition, uint64_t seed)
+{
+	struct join_case c = { .join = { .kind = kind, .key_count = keys } };
+	uint64_t chance = seed;
+	struct dsmx_type left[KEYS_MAX], right[KEYS_MAX];
+	struct drive drive = { .hurried = rows_below(&chance, 2) == 0 };
+	uint32_t domain = 1 + rows_below(&chance, 60), nulls = rows_below(&chance, 5);
+	uint32_t rows[2] = { rows_below(&chance, 300), rows_below(&chance, 120) };
+	struct table seen, want;
+	bool mixed = false, ok;
+	int ret;
+
+	for (uint32_t k = 0; k < keys; k++) {
+		left[k] = right[k] = types[rows_below(&chance, DX_ARRAY_LEN(types))];
+		if (left[k].id == DSMX_DECIMAL && rows_below(&chance, 2) == 0) {
+			left[k].precision = left[k].precision == 15 ? 30 : 15;
+			mixed = true;
+		}
+	}
+	make_schemas(&c, left, right);
+	if (condition)
+		make_condition(&c);
+	for (int s = 0; s < 2; s++)
+		for (uint32_t r = rows_below(&chance, 8) == 0 ? rows[s] : 0; r < rows[s]; r++)
+			(void)table_add_random(&c.sides[s], domain, nulls, &chance);
+	for (int s = 0; mixed && s < 2; s++)
+		narrow_values(&c.sides[s]);
+	join_naively(&c, &want);
+	c.sources[0].often_idle = c.sources[1].often_idle = rows_below(&chance, 2) == 0;
+	ret = run(&c, &drive, chance, &seen);
+	table_sort(&seen);
+	table_sort(&want);
+	ok = ret == 0 && table_equal(&seen, &want) && c.sources[0].freed == 1 &&
+	     c.sources[1].freed == 1 && c.sources[0].closed == c.sources[0].executed &&
+	     c.sources[1].closed == c.sources[1].executed;
+	if (!ok)
+		printf("# kind %d, %u keys (first: type %d), condition %d, seed %llu: %d (%s)\n",
+		       kind, keys, left[0].id, condition, (unsigned long long)seed, ret,
+		       drive.err.message);
+	table_free(&seen);
+	table_free(&want);
+	table_free(&c.sides[0]);
+	table_free(&c.sides[1]);
+	return ok;
+}
+
+static void try_kind(enum dsmx_join_kind kind, bool *ok)
+{
+	for (uint32_t i = 0; i < 400; i++)
+		CHECK(try_join(kind, 1 + i % KEYS_MAX, i % 4 == 3, 1000 * i + kind));
+}
+
+TEST(join_inner, "an inner join gives all pairs whose keys and condition agree")
+{
+	try_kind(DSMX_JOIN_INNER, ok);
+}
+
+TEST(join_left, "a left join gives left rows without a match once, with nulls")
+{
+	try_kind(DSMX_JOIN_LEFT, ok);
+}
+
+TEST(join_semi, "a semi join gives left rows that have a match, once")
+{
+	try_kind(DSMX_JOIN_SEMI, ok);
+}
+
+TEST(join_anti, "an anti join gives left rows that have no match, those with null keys too")
+{
+	try_kind(DSMX_JOIN_ANTI, ok);
+}
+
+int main(int argc, char **argv)
+{
+	return harness_main(argc, argv);
+}
