@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sql_join.c - in which order tables are joined, and which side builds the hash table
+ *
+ * For each set of a group's members the cheapest tree is kept, made of the cheapest trees of two parts
+ * (dynamic programming; SQL_TABLES_MAX bounds it). Members that an equality condition calls equal are put
+ * into classes, so that a = b AND b = c lets a be joined with c first, and no equality is tested twice.
+ *
+ * Cardinality, without statistics of values: a filter keeps a guessed share (sql_selectivity()), and the
+ * number of distinct values in a class is the row count of its smallest table, which is right wherever one
+ * side is that table's key. So nation.key = customer.nation = supplier.nation counts 25 values, and joining
+ * customer with supplier by it is seen as the explosion that it is.
+ *
+ * Cost, in units of some nanoseconds per row: to build, to probe (dearer when the table leaves the
+ * caches), to make the result, and to exchange: either the build side to all workers, or both sides by key.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "sql_tree.h"
+
+#define COST_BUILD         20.0
+#define COST_PROBE         5.0
+#define COST_PROBE_MISS    10.0 /* more for each factor of 16 over CACHED_ROWS */
+#define COST_RESULT        5.0
+#define COST_EXCHANGE      15.0
+#define COST_CROSS         1000.0
+#define CACHED_ROWS        16384.0
+#define BROADCAST_ROWS_MAX 4e6
+#define CLASSES_MAX        64
+#define CLASS_EXPRS_MAX    32
+
+/*
+ * What is equal: when parts are joined, one expression of each counts; that a member's second one equals
+ * its first becomes a condition of its own. Only columns whose comparison is exact are put together;
+ * another equality is a class of two that stays `closed`.
+ */
+struct class
+{
+	bool closed;
+	uint32_t members; /* bits of the group's members that have one */
+	double distinct;
+	struct sql_list exprs;
+	uint32_t owner[CLASS_EXPRS_MAX]; /* of each expression: the member */
+};
+
+struct order {
+	struct sql *sql;
+	const struct sql_item *group;
+	struct sql_join **best; /* by set of members */
+	uint32_t class_count;
+	struct class classes[CLASSES_MAX];
+	struct sql_list residuals;
+};
+
+/* --- classes ------------------------------------------------------------------------------------------- */
+
+/* The one member that has all of @tables; -1: none has. */
+static int member_of(const struct sql_item *group, uint32_t tables)
+{
+	for (uint32_t i = 0; i < group->member_count; i++)
+		if (tables != 0 && (tables & ~group->members[i]->tables) == 0)
+			return (int)i;
+	return -1;
+}
+
+static double rows_of_tables(const struct sql *sql, uint32_t tables)
+{
+	double most = 1;
+
+	for (uint32_t t = 0; t < sql->table_count; t++)
+		if ((tables >> t & 1) != 0 && (double)sql->tables[t].rows > most)
+			most = (double)sql->tables[t].rows;
+	return most;
+}
+
+static struct class *find_class(struct order *order, const struct sql_expr *expr)
+{
+	for (uint32_t i = 0; i < order->class_count; i++)
+		if (!order->classes[i].closed && sql_find(&order->classes[i].exprs, expr) >= 0)
+			return &order->classes[i];
+	return NULL;
+}
+
+/* The class's expression in a set of members; NULL where it has none. */
+static struct sql_expr *class_expr(const struct class *class, uint32_t set)
+{
+	for (uint32_t i = 0; i < class->exprs.count; i++)
+		if ((set >> class->owner[i] & 1) != 0)
+			return class->exprs.at[i];
+	return NULL;
+}
+
+static void add_to_class(struct order *order, struct class *class, struct sql_expr *expr,
+                         uint32_t member)
+{
+	double rows = rows_of_tables(order->sql, sql_tables_of(order->sql, expr));
+	struct sql_expr *other = class_expr(class, 1U << member);
+
+	if (other != NULL)
+		sql_push(order->sql, &order->residuals,
+		         sql_call(order->sql, DSMX_FN_EQUAL, expr->location, 2, other, expr));
+	class->owner[class->exprs.count] = member;
+	sql_push(order->sql, &class->exprs, expr);
+	class->members |= 1U << member;
+	if (class->distinct == 0 || rows < class->distinct)
+		class->distinct = rows;
+}
+
+static void merge_classes(struct order *order, struct class *into, struct class *from)
+{
+	for (uint32_t i = 0; i < from->exprs.count; i++)
+		add_to_class(order, into, from->exprs.at[i], from->owner[i]);
+	*from = order->classes[--order->class_count];
+}
+
+static bool is_exact(struct dsmx_type type)
+{
+	return (type.id >= DSMX_INT8 && type.id <= DSMX_UINT64) || type.id == DSMX_DECIMAL;
+}
+
+/* Is a = b such that it can be put together with b = c into a = c? */
+static bool is_transitive(const struct sql *sql, const struct sql_expr *condition)
+{
+	struct dsmx_type type[2];
+
+	for (int i = 0; i < 2; i++) {
+		if (condition->args[i]->kind != SQL_COLUMN)
+			return false;
+		type[i] = sql_field(sql, condition->args[i]->column)->type;
+	}
+	return dsmx_type_equal(type[0], type[1]) || (is_exact(type[0]) && is_exact(type[1]));
+}
+
+static struct class *new_class(struct order *order)
+{
+	struct class *class;
+
+	if (order->class_count == CLASSES_MAX)
+		return NULL;
+	class = &order->classes[order->class_count++];
+	memset(class, 0, sizeof(*class));
+	return class;
+}
+
+static bool add_open(struct order *order, struct sql_expr *condition, const int members[2])
+{
+	struct class *class, *classes[2];
+
+	for (int i = 0; i < 2; i++)
+		classes[i] = find_class(order, condition->args[i]);
+	if (classes[0] != NULL && classes[0] == classes[1])
+		return true;
+	if (classes[0] != NULL && classes[1] != NULL) {
+		if (classes[0]->exprs.count + classes[1]->exprs.count > CLASS_EXPRS_MAX)
+			return false;
+		merge_classes(order, classes[0], classes[1]);
+		return true;
+	}
+	class = classes[0] != NULL ? classes[0] : classes[1];
+	if (class == NULL)
+		class = new_class(order);
+	if (class == NULL || class->exprs.count + 2 > CLASS_EXPRS_MAX)
+		return false;
+	for (int i = 0; i < 2; i++)
+		if (classes[i] == NULL)
+			add_to_class(order, class, condition->args[i], (uint32_t)members[i]);
+	return true;
+}
+
+static bool add_equality(struct order *order, struct sql_expr *condition)
+{
+	struct class *class;
+	int members[2];
+
+	if (!sql_is_call(condition, DSMX_FN_EQUAL))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		members[i] = member_of(order->group, sql_tables_of(order->sql, condition->args[i]));
+		if (members[i] < 0)
+			return false;
+	}
+	if (members[0] == members[1])
+		return false;
+	if (is_transitive(order->sql, condition))
+		return add_open(order, condition, members);
+	class = new_class(order);
+	if (class == NULL)
+		return false;
+	class->closed = true;
+	for (int i = 0; i < 2; i++)
+		add_to_class(order, class, condition->args[i], (uint32_t)members[i]);
+	return true;
+}
+
+/* --- estimates ----------------------------------------------------------------------------------------- */
+
+static double probe_cost(double build_rows)
+{
+	double cost = COST_PROBE;
+
+	for (double rows = build_rows; rows > CACHED_ROWS; rows /= 16)
+		cost += COST_PROBE_MISS;
+	return cost;
+}
+
+/* What the join itself costs, and whether its build side is better sent to everybody. */
+static double join_cost(const struct sql *sql, double left, double right, double result,
+                        bool *ret_broadcast)
+{
+	double workers = sql->options->workers;
+	double local = left * probe_cost(right) + right * COST_BUILD + result * COST_RESULT;
+	double everybody = right * workers * (COST_EXCHANGE + COST_BUILD);
+	double by_key = (left + right) * COST_EXCHANGE;
+
+	*ret_broadcast = workers > 1 && right <= BROADCAST_ROWS_MAX && everybody <= by_key;
+	if (workers <= 1)
+		return local;
+	return local + (*ret_broadcast ? everybody : by_key);
+}
+
+/*
+ * The rows out of joining two parts. Several keys between the same two tables are rarely independent:
+ * together they tell apart no more rows than the smaller table has.
+ */
+static double join_rows(const struct order *order, const struct sql_join *left,
+                        const struct sql_join *right, uint32_t a, uint32_t b)
+{
+	double distinct = 1, rows;
+	uint32_t owners_a = 0, owners_b = 0;
+
+	for (uint32_t i = 0; i < order->class_count; i++) {
+		const struct class *class = &order->classes[i];
+
+		if ((class->members & a) == 0 || (class->members & b) == 0)
+			continue;
+		distinct *= class->distinct;
+		owners_a |= class->members & a;
+		owners_b |= class->members & b;
+	}
+	if ((owners_a & (owners_a - 1)) == 0 && (owners_b & (owners_b - 1)) == 0) {
+		double most =
+			left->base_rows < right->base_rows ? left->base_rows : right->base_rows;
+
+		distinct = distinct < most ? distinct : most;
+	}
+	rows = left->rows * right->rows / (distinct > 1 ? distinct : 1);
+	return rows > 1 ? rows : 1;
+}
+
+/* --- the search ---------------------------------------------------------------------------------------- */
+
+static bool connected(const struct order *order, uint32_t a, uint32_t b)
+{
+	for (uint32_t i = 0; i < order->class_count; i++)
+		if ((order->classes[i].members & a) != 0 && (order->classes[i].members & b) != 0)
+			return true;
+	return false;
+}
+
+static void consider(struct order *order, uint32_t a, uint32_t b)
+{
+	struct sql_join *left = order->best[a], *right = order->best[b];
+	struct sql_join *best = order->best[a | b];
+	double rows = best != NULL ? best->rows : join_rows(order, left, right, a, b);
+	bool broadcast;
+	double cost = left->cost + right->cost +
+	              join_cost(order->sql, left->rows, right->rows, rows, &broadcast);
+
+	if (!connected(order, a, b))
+		cost += left->rows * right->rows * COST_CROSS;
+	if (best != NULL && cost >= best->cost)
+		return;
+	if (best == NULL)
+		best = order->best[a | b] = arena_alloc(&order->sql->arena, sizeof(*best));
+	*best = (struct sql_join){
+		.kind = DSMX_JOIN_INNER,
+		.tables = left->tables | right->tables,
+		.left = left,
+		.right = right,
+		.broadcast = broadcast,
+		.rows = rows,
+		.base_rows =
+			left->base_rows > right->base_rows ? left->base_rows : right->base_rows,
+		.cost = cost,
+	};
+}
+
+/* Sets in counting order: all parts of a set come before it. */
+static void search(struct order *order)
+{
+	uint32_t all = (1U << order->group->member_count) - 1;
+
+	for (uint32_t set = 1; set <= all; set++)
+		for (uint32_t a = (set - 1) & set; a != 0; a = (a - 1) & set)
+			consider(order, a, set & ~a);
+}
+
+/*
+ * Down the chosen tree: give each join its keys, and each condition that is no key to the lowest join that
+ * has its tables. @set: the members in it.
+ */
+static uint32_t attach(struct order *order, struct sql_join *join)
+{
+	uint32_t a, b;
+
+	for (uint32_t i = 0; i < order->group->member_count; i++)
+		if (order->best[1U << i] == join)
+			return 1U << i;
+	a = attach(order, join->left);
+	b = attach(order, join->right);
+	for (uint32_t i = 0; i < order->class_count; i++) {
+		struct sql_expr *left = class_expr(&order->classes[i], a);
+		struct sql_expr *right = class_expr(&order->classes[i], b);
+
+		if (left == NULL || right == NULL)
+			continue;
+		sql_push(order->sql, &join->keys, left);
+		sql_push(order->sql, &join->keys, right);
+	}
+	for (uint32_t i = 0; i < order->residuals.count; i++) {
+		struct sql_expr *condition = order->residuals.at[i];
+
+		if (condition == NULL ||
+		    (sql_tables_of(order->sql, condition) & ~join->tables) != 0)
+			continue;
+		sql_push(order->sql, &join->conditions, condition);
+		order->residuals.at[i] = NULL;
+	}
+	return a | b;
+}
+
+static struct sql_join *order_group(struct sql *sql, struct sql_item *group)
+{
+	struct order *order = arena_alloc(&sql->arena, sizeof(*order));
+	struct sql_join *join;
+
+	order->sql = sql;
+	order->group = group;
+	order->best = arena_alloc(&sql->arena, sizeof(struct sql_join *) << group->member_count);
+	for (uint32_t i = 0; i < group->member_count; i++)
+		order->best[1U << i] = sql_order_joins(sql, group->members[i]);
+	for (uint32_t i = 0; i < group->conditions.count; i++)
+		if (!add_equality(order, group->conditions.at[i]))
+			sql_push(sql, &order->residuals, group->conditions.at[i]);
+	search(order);
+	join = order->best[(1U << group->member_count) - 1];
+	attach(order, join);
+	return join;
+}
+
+/* --- tables and outer joins ---------------------------------------------------------------------------- */
+
+static struct sql_join *order_table(struct sql *sql, struct sql_item *item)
+{
+	struct sql_join *join = arena_alloc(&sql->arena, sizeof(*join));
+
+	join->tables = item->tables;
+	join->table = item->table;
+	join->conditions = item->conditions;
+	join->base_rows = rows_of_tables(sql, item->tables);
+	join->rows = join->base_rows;
+	for (uint32_t i = 0; i < item->conditions.count; i++)
+		join->rows *= sql_selectivity(item->conditions.at[i]);
+	if (join->rows < 1)
+		join->rows = 1;
+	return join;
+}
+
+static struct sql_join *order_left(struct sql *sql, struct sql_item *item)
+{
+	struct sql_join *join = arena_alloc(&sql->arena, sizeof(*join));
+	struct sql_join *left = sql_order_joins(sql, item->members[0]);
+	struct sql_join *right = sql_order_joins(sql, item->members[1]);
+
+	*join = (struct sql_join){
+		.kind = DSMX_JOIN_LEFT,
+		.tables = item->tables,
+		.left = left,
+		.right = right,
+		.filters = item->filters,
+		.rows = left->rows > right->rows ? left->rows : right->rows,
+		.base_rows =
+			left->base_rows > right->base_rows ? left->base_rows : right->base_rows,
+	};
+	join->cost = left->cost + right->cost +
+	             join_cost(sql, left->rows, right->rows, join->rows, &join->broadcast);
+	for (uint32_t i = 0; i < item->filters.count; i++)
+		join->rows *= sql_selectivity(item->filters.at[i]);
+	for (uint32_t i = 0; i < item->conditions.count; i++) {
+		struct sql_expr *condition = item->conditions.at[i];
+		bool swap = false, equal = sql_is_call(condition, DSMX_FN_EQUAL);
+
+		if (equal) {
+			uint32_t a = sql_tables_of(sql, condition->args[0]);
+			uint32_t b = sql_tables_of(sql, condition->args[1]);
+
+			swap = a != 0 && (a & ~right->tables) == 0;
+			equal = a != 0 && b != 0 && ((swap ? b : a) & ~left->tables) == 0 &&
+			        ((swap ? a : b) & ~right->tables) == 0;
+		}
+		if (!equal) {
+			sql_push(sql, &join->conditions, condition);
+			continue;
+		}
+		sql_push(sql, &join->keys, condition->args[swap]);
+		sql_push(sql, &join->keys, condition->args[!swap]);
+	}
+	return join;
+}
+
+struct sql_join *sql_order_joins(struct sql *sql, struct sql_item *item)
+{
+	switch (item->kind) {
+	case SQL_ITEM_TABLE:
+		return order_table(sql, item);
+	case SQL_ITEM_LEFT:
+		return order_left(sql, item);
+	case SQL_ITEM_GROUP:
+		break;
+	}
+	return order_group(sql, item);
+}
