@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "partial.h"
 #include "sql_tree.h"
 
 /* --- files ---------------------------------------------------------------------------------------------- */
@@ -81,9 +82,13 @@ static void add_columns(struct sql *sql, struct sql_table *table)
 	uint32_t count = table->schema->field_count;
 	size_t bytes = (sql->column_count + count) * sizeof(struct sql_column);
 	struct sql_column *columns = arena_alloc(&sql->arena, bytes);
+	bool *used = arena_alloc(&sql->arena, sql->column_count + count);
 
-	if (sql->column_count > 0)
+	if (sql->column_count > 0) {
 		memcpy(columns, sql->columns, sql->column_count * sizeof(struct sql_column));
+		memcpy(used, sql->used, sql->column_count);
+	}
+	sql->used = used;
 	table->first_column = sql->column_count;
 	for (uint32_t i = 0; i < count; i++)
 		columns[sql->column_count + i] = (struct sql_column){ sql->table_count, i };
@@ -253,6 +258,7 @@ struct sql_expr *sql_column(struct sql *sql, uint32_t column, int location)
 	struct sql_expr *expr = sql_new(sql, SQL_COLUMN, location);
 
 	expr->column = column;
+	sql->used[column] = true;
 	return expr;
 }
 

@@ -1,28 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sql_plan.c - the join tree as relations that carry only the columns needed above them
+ * sql_plan.c - the join tree as relations
  *
- * Going down, each node is told which columns are needed; it adds those of its own keys and conditions for
- * the levels below, and drops them again in a project above itself, which stands below the next exchange.
+ * A scan reads the columns that the statement uses anywhere. Which of them have to travel how far up is left
+ * to the plan: dsmx_plan_distribute() narrows what joins and exchanges carry.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "sql_tree.h"
-
-static bool *copy_needed(struct sql *sql, const bool *needed)
-{
-	bool *copy = arena_alloc(&sql->arena, sql->column_count);
-
-	memcpy(copy, needed, sql->column_count);
-	return copy;
-}
-
-static void mark_list(const struct sql_list *list, bool *needed)
-{
-	for (uint32_t i = 0; i < list->count; i++)
-		sql_mark_columns(list->at[i], needed);
-}
 
 struct sql_scope sql_project(struct sql *sql, const struct sql_scope *scope,
                              const struct sql_list *exprs)
@@ -44,23 +30,6 @@ struct sql_scope sql_project(struct sql *sql, const struct sql_scope *scope,
 	made.rel = sql_built(
 		sql, dsmx_rel_project(sql->plan, scope->rel, columns, NULL, exprs->count), -1);
 	return made;
-}
-
-/* Drop the columns that are not needed; one stays in any case, to carry the number of rows. */
-static struct sql_scope keep_needed(struct sql *sql, const struct sql_scope *scope,
-                                    const bool *needed)
-{
-	struct sql_list kept = { 0 };
-
-	for (uint32_t i = 0; i < scope->columns.count; i++) {
-		struct sql_expr *expr = scope->columns.at[i];
-
-		if (expr->kind == SQL_COLUMN && needed[expr->column])
-			sql_push(sql, &kept, expr);
-	}
-	if (kept.count == 0 && scope->columns.count > 0)
-		sql_push(sql, &kept, scope->columns.at[0]);
-	return sql_project(sql, scope, &kept);
 }
 
 static void filter(struct sql *sql, struct sql_scope *scope, const struct sql_list *conditions)
@@ -94,16 +63,14 @@ static uint32_t narrowest(const struct dsmx_schema *schema)
 	return best;
 }
 
-static struct sql_scope build_scan(struct sql *sql, const struct sql_join *join, const bool *needed)
+static struct sql_scope build_scan(struct sql *sql, const struct sql_join *join)
 {
 	const struct sql_table *table = &sql->tables[join->table];
-	bool *read = copy_needed(sql, needed);
 	uint32_t *fields = arena_alloc(&sql->arena, table->schema->field_count * sizeof(uint32_t));
 	struct sql_scope scope = { 0 };
 
-	mark_list(&join->conditions, read);
 	for (uint32_t i = 0; i < table->schema->field_count; i++)
-		if (read[table->first_column + i]) {
+		if (sql->used[table->first_column + i]) {
 			fields[scope.columns.count] = i;
 			sql_push(sql, &scope.columns, sql_column(sql, table->first_column + i, -1));
 		}
@@ -114,7 +81,7 @@ static struct sql_scope build_scan(struct sql *sql, const struct sql_join *join,
 	scope.rel = sql_built(
 		sql, dsmx_rel_scan(sql->plan, table->path, fields, scope.columns.count), -1);
 	filter(sql, &scope, &join->conditions);
-	return keep_needed(sql, &scope, needed);
+	return scope;
 }
 
 /* --- joins --------------------------------------------------------------------------------------------- */
@@ -210,17 +177,13 @@ static struct dsmx_rel *make_join(struct sql *sql, const struct sql_join *join,
 	                     key_count, condition);
 }
 
-static struct sql_scope build_join(struct sql *sql, const struct sql_join *join, const bool *needed)
+static struct sql_scope build_join(struct sql *sql, const struct sql_join *join)
 {
-	bool *below = copy_needed(sql, needed);
 	struct sql_list keys[2] = { 0 };
 	struct sql_scope left, right, made = { 0 };
 
-	mark_list(&join->conditions, below);
-	mark_list(&join->filters, below);
-	mark_list(&join->keys, below);
-	left = sql_build(sql, join->left, below);
-	right = sql_build(sql, join->right, below);
+	left = sql_build(sql, join->left);
+	right = sql_build(sql, join->right);
 	for (uint32_t i = 0; i < join->keys.count; i++)
 		sql_push(sql, &keys[i % 2], join->keys.at[i]);
 	if (join->keys.count == 0) {
@@ -247,18 +210,14 @@ static struct sql_scope build_join(struct sql *sql, const struct sql_join *join,
 	                               key_columns(sql, &right, &keys[1]), keys[0].count),
 	                     keys[0].at[0]->location);
 	filter(sql, &made, &join->filters);
-	return sql_failed(sql) ? made : keep_needed(sql, &made, needed);
+	return made;
 }
 
-/*
- * @needed marks columns of all tables: those of tables that are not below this node do not appear in its
- * scans, and so are never kept.
- */
-struct sql_scope sql_build(struct sql *sql, const struct sql_join *join, const bool *needed)
+struct sql_scope sql_build(struct sql *sql, const struct sql_join *join)
 {
 	struct sql_scope none = { 0 };
 
 	if (sql_failed(sql))
 		return none;
-	return join->left == NULL ? build_scan(sql, join, needed) : build_join(sql, join, needed);
+	return join->left == NULL ? build_scan(sql, join) : build_join(sql, join);
 }

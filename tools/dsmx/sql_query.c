@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "partial.h"
 #include "sql_parse.h"
 #include "sql_tree.h"
 
@@ -284,30 +285,6 @@ static void refuse(struct sql *sql, const PgQuery__SelectStmt *select)
 		sql_unsupported(sql, sql_location(select->distinct_clause[0]), "DISTINCT ON");
 }
 
-static void mark_list(const struct sql_list *list, bool *needed)
-{
-	for (uint32_t i = 0; i < list->count; i++)
-		sql_mark_columns(list->at[i], needed);
-}
-
-static struct sql_scope build_joins(struct sql *sql, struct query *query, struct sql_item *from,
-                                    const struct sql_list *where)
-{
-	struct sql_scope none = { 0 };
-	struct sql_join *join;
-	bool *needed;
-
-	if (sql_failed(sql))
-		return none;
-	needed = arena_alloc(&sql->arena, sql->column_count);
-	mark_list(&query->targets, needed);
-	mark_list(&query->groups, needed);
-	sql_mark_columns(query->having, needed);
-	sql_distribute(sql, from, where);
-	join = sql_order_joins(sql, from);
-	return sql_build(sql, join, needed);
-}
-
 static bool check_measure(struct sql *sql, const struct sql_expr *aggregate,
                           const struct dsmx_expr *arg)
 {
@@ -430,7 +407,10 @@ void sql_select(struct sql *sql, const PgQuery__SelectStmt *select)
 	for (uint32_t i = 0; i < query.targets.count; i++)
 		sql_collect_aggregates(sql, query.targets.at[i], &query.aggregates);
 	sql_collect_aggregates(sql, query.having, &query.aggregates);
-	scope = build_joins(sql, &query, from, &where);
+	if (sql_failed(sql))
+		return;
+	sql_distribute(sql, from, &where);
+	scope = sql_build(sql, sql_order_joins(sql, from));
 	if (!sql_failed(sql) &&
 	    (query.groups.count + query.aggregates.count > 0 || query.having != NULL))
 		build_groups(sql, &query, &scope);

@@ -174,16 +174,6 @@ uint32_t sql_tables_of(const struct sql *sql, const struct sql_expr *expr)
 	return tables;
 }
 
-void sql_mark_columns(const struct sql_expr *expr, bool *used)
-{
-	if (expr == NULL)
-		return;
-	if (expr->kind == SQL_COLUMN)
-		used[expr->column] = true;
-	for (uint32_t i = 0; i < expr->arg_count; i++)
-		sql_mark_columns(expr->args[i], used);
-}
-
 void sql_collect_aggregates(struct sql *sql, struct sql_expr *expr, struct sql_list *list)
 {
 	if (expr == NULL)

@@ -132,6 +132,7 @@ struct sql {
 	struct sql_table tables[SQL_TABLES_MAX];
 	uint32_t column_count;
 	struct sql_column *columns;
+	bool *used; /* which of them the statement names */
 	/* While binding: where we are, for names and for errors. */
 	uint32_t visible_first; /* columns of earlier tables cannot be named here */
 	const char *clause;     /* "WHERE", ... */
@@ -173,8 +174,6 @@ int sql_find(const struct sql_list *list, const struct sql_expr *expr);
 bool sql_equal(const struct sql_expr *a, const struct sql_expr *b);
 /* The tables whose columns an expression uses, as bits. */
 uint32_t sql_tables_of(const struct sql *sql, const struct sql_expr *expr);
-/* Mark the columns that an expression uses in @used (sql->column_count of them). */
-void sql_mark_columns(const struct sql_expr *expr, bool *used);
 bool sql_is_call(const struct sql_expr *expr, enum dsmx_function function);
 /* Add to @list every aggregate in @expr that is not there yet. */
 void sql_collect_aggregates(struct sql *sql, struct sql_expr *expr, struct sql_list *list);
@@ -235,8 +234,8 @@ void *sql_built(struct sql *sql, void *made, int location);
 
 /* --- sql_plan.c: relations ------------------------------------------------------------------------------- */
 
-/* The joins as a relation that holds at least the columns marked in @needed. */
-struct sql_scope sql_build(struct sql *sql, const struct sql_join *join, const bool *needed);
+/* The joins as a relation that holds all the columns marked in sql->used. */
+struct sql_scope sql_build(struct sql *sql, const struct sql_join *join);
 /* A project that holds exactly @exprs; none if the scope does already. */
 struct sql_scope sql_project(struct sql *sql, const struct sql_scope *scope,
                              const struct sql_list *exprs);
