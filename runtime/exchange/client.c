@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client.c - the exchange node as its parent sees it: the consumer
+ *
+ * Executing an exchange never runs its input. It sends StartStream to every producer task of the exchange for
+ * one partition, and gives a stream that reads their rings in turn. Frames are handed on in place: a batch is
+ * a view of the producer's memory, held by a lease until the next poll, or longer if somebody retains it.
+ *
+ * An exchange that is never executed (a join whose other side was empty) says CANCEL for its partition when
+ * it is freed, so that the producers do not keep rows for it. A process that executes a partition which the
+ * exchange does not have is no consumer: it gets an empty stream that ends with the exchange's local
+ * producers (the passive marker).
+ */
+#include <stdlib.h>
+
+#include "base/cx.h"
+#include "base/err.h"
+#include "exchange/internal.h"
+
+struct client {
+	struct dsmx_operator op; /* must be first */
+	struct dx_fragment *fragment;
+	const struct dsmx_rel *rel;
+	bool executed;
+};
+
+/* A frame in hand; lives as long as somebody holds it, longer than the stream if need be. */
+struct held_frame {
+	struct dsmx_lease lease; /* must be first */
+	struct dx_rx *rx;
+	uint32_t id;
+	uint32_t refs;
+};
+
+struct client_stream {
+	struct dsmx_stream stream; /* must be first */
+	struct client *client;
+	struct dx_frame_reader *reader;
+	struct held_frame *held; /* under the batch that was given last */
+	uint32_t count;
+	uint32_t open;      /* not ended */
+	uint32_t next;      /* to look at first */
+	struct dx_rx *rx[]; /* by producer task; NULL: ended */
+};
+
+/* --- leases ---------------------------------------------------------------------------------------------------- */
+
+static void lease_retain(struct dsmx_lease *lease)
+{
+	((struct held_frame *)lease)->refs++;
+}
+
+static void lease_release(struct dsmx_lease *lease)
+{
+	struct held_frame *held = (struct held_frame *)lease;
+
+	if (--held->refs > 0)
+		return;
+	dx_rx_release(held->rx, held->id);
+	free(held);
+}
+
+static void drop_held(struct client_stream *s)
+{
+	if (s->held != NULL)
+		lease_release(&s->held->lease);
+	s->held = NULL;
+}
+
+/* --- the stream ---------------------------------------------------------------------------------------------------- */
+
+static int give_frame(struct client_stream *s, struct dsmx_cx *cx, struct dx_rx *rx,
+                      const struct dx_frame_view *view, struct dsmx_batch *ret_batch)
+{
+	uint32_t exchange = s->client->rel->exchange.number;
+	struct held_frame *held = malloc(sizeof(*held)); /* it may outlive the stream */
+	int r = -ENOMEM;
+
+	if (held == NULL) {
+		dx_rx_release(rx, view->id);
+	} else {
+		*held = (struct held_frame){ .lease = { lease_retain, lease_release },
+			                     .rx = rx,
+			                     .id = view->id,
+			                     .refs = 1 };
+		s->held = held;
+		r = dx_frame_read(s->reader, view->bytes, view->len_bytes, view->rows, ret_batch);
+	}
+	if (r < 0) {
+		(void)dx_error(cx->err, r, "exchange %u: a frame from process %u %s", exchange,
+		               dx_rx_peer(rx),
+		               r == -EBADMSG ? "breaks the rules" : "finds no memory");
+		cx->err->exchange = (int)exchange;
+		cx->err->worker = (int)dx_rx_peer(rx) - 1;
+		return r;
+	}
+	ret_batch->lease = &held->lease;
+	return 1;
+}
+
+static void end_rx(struct client_stream *s, uint32_t i)
+{
+	dx_rx_close(s->rx[i]);
+	s->rx[i] = NULL;
+	s->open--;
+}
+
+static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	struct client_stream *s = (struct client_stream *)stream;
+	struct dx_frame_view view;
+
+	drop_held(s);
+	for (uint32_t n = 0; n < s->count; n++) {
+		uint32_t i = (s->next + n) % s->count;
+		int r;
+
+		if (s->rx[i] == NULL)
+			continue;
+		r = dx_rx_next(s->rx[i], cx->waker, &view, cx->err);
+		if (r == -EAGAIN)
+			continue;
+		if (r == 0) {
+			end_rx(s, i);
+			continue;
+		}
+		if (r < 0)
+			return r;
+		s->next = (i + 1) % s->count; /* everybody's turn */
+		return give_frame(s, cx, s->rx[i], &view, ret_batch);
+	}
+	if (s->open > 0 && s->client->fragment->record != NULL)
+		s->client->fragment->record->park_exchange = s->client->rel->exchange.number;
+	return s->open == 0 ? 0 : -EAGAIN;
+}
+
+static void client_close(struct dsmx_stream *stream)
+{
+	struct client_stream *s = (struct client_stream *)stream;
+
+	drop_held(s);
+	for (uint32_t i = 0; i < s->count; i++)
+		if (s->rx[i] != NULL)
+			end_rx(s, i);
+	dx_frame_reader_free(s->reader);
+	free(s);
+}
+
+static const struct dsmx_stream_ops client_stream_ops = { client_poll, client_close };
+
+/* --- the passive marker --------------------------------------------------------------------------------------------- */
+
+struct passive_stream {
+	struct dsmx_stream stream; /* must be first */
+	struct dx_procedure *procedure;
+	const struct dsmx_rel *rel;
+};
+
+static int passive_poll(struct dsmx_stream *stream, struct dsmx_cx *cx,
+                        struct dsmx_batch *ret_batch)
+{
+	struct passive_stream *s = (struct passive_stream *)stream;
+
+	(void)ret_batch;
+	for (uint32_t t = 0; t < s->rel->exchange.producer_tasks; t++) {
+		if (s->procedure->producers[t] != NULL && s->procedure->producers[t]->running) {
+			s->procedure->passive = cx->waker;
+			return -EAGAIN;
+		}
+	}
+	return 0;
+}
+
+static void passive_close(struct dsmx_stream *stream)
+{
+	((struct passive_stream *)stream)->procedure->passive = NULL;
+	free(stream);
+}
+
+static const struct dsmx_stream_ops passive_ops = { passive_poll, passive_close };
+
+static int execute_passive(struct client *c, struct dsmx_cx *cx, struct dsmx_stream **ret_stream)
+{
+	struct passive_stream *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return dx_error(cx->err, -ENOMEM, "exchange %u: no memory",
+		                c->rel->exchange.number);
+	s->stream.ops = &passive_ops;
+	s->procedure = &c->fragment->query->procedures[c->rel->exchange.number];
+	s->rel = c->rel;
+	*ret_stream = &s->stream;
+	return 0;
+}
+
+/* --- the operator ----------------------------------------------------------------------------------------------------- */
+
+static struct dx_stream_key key_of(const struct dx_query *query, const struct dsmx_rel *rel,
+                                   uint32_t task, uint32_t partition)
+{
+	return (struct dx_stream_key){
+		.query = query->id,
+		.exchange = rel->exchange.number,
+		.task = task,
+		.partition = partition,
+		.partitions = rel->exchange.partitions,
+		.attempt = query->attempt,
+		.plan_hash = query->plan_hash,
+		.schema_hash = query->procedures[rel->exchange.number].schema_hash,
+	};
+}
+
+static int client_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
+                          struct dsmx_stream **ret_stream)
+{
+	struct client *c = (struct client *)op;
+	struct dx_query *query = c->fragment->query;
+	const struct dx_exchange *x = &c->rel->exchange;
+	struct client_stream *s;
+	int r;
+
+	if (partition >= x->partitions)
+		return execute_passive(c, cx, ret_stream);
+	s = calloc(1, sizeof(*s) + x->producer_tasks * sizeof(struct dx_rx *));
+	r = s == NULL ? -ENOMEM : dx_frame_reader_new(&c->rel->schema, &s->reader);
+	if (r < 0) {
+		free(s);
+		return dx_error(cx->err, r, "exchange %u: no memory", x->number);
+	}
+	s->stream.ops = &client_stream_ops;
+	s->client = c;
+	s->count = x->producer_tasks;
+	c->executed = true;
+	for (uint32_t t = 0; t < x->producer_tasks; t++) {
+		struct dx_stream_key key = key_of(query, c->rel, t, partition);
+
+		r = dx_rx_open(query->service->mesh, dx_query_place(query, x->number, t), &key,
+		               false, &s->rx[t], cx->err);
+		if (r < 0) {
+			client_close(&s->stream);
+			return r;
+		}
+		s->open++;
+		c->fragment->counts->start_streams++;
+		c->fragment->counts->streams++;
+	}
+	*ret_stream = &s->stream;
+	return 0;
+}
+
+void dx_client_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32_t partition)
+{
+	const struct dx_exchange *x = &rel->exchange;
+
+	if (query->closing || partition >= x->partitions)
+		return;
+	for (uint32_t t = 0; t < x->producer_tasks; t++) {
+		struct dx_stream_key key = key_of(query, rel, t, partition);
+		struct dx_rx *rx;
+
+		/* A producer that cannot be told is dead, or has no room for news of this query. */
+		if (dx_rx_open(query->service->mesh, dx_query_place(query, x->number, t), &key,
+		               true, &rx, NULL) == 0)
+			dx_rx_close(rx);
+	}
+}
+
+static void client_free(struct dsmx_operator *op)
+{
+	struct client *c = (struct client *)op;
+
+	if (!c->executed)
+		dx_client_cancel(c->fragment->query, c->rel, c->fragment->task);
+	free(c);
+}
+
+static const struct dsmx_operator_ops client_ops = { "DsmExchangeExec", client_execute,
+	                                             client_free };
+
+int dx_client_make(struct dx_exec_env *env, const struct dsmx_rel *rel,
+                   struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	struct client *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return dx_error(err, -ENOMEM, "exchange %u: no memory", rel->exchange.number);
+	c->op = (struct dsmx_operator){ .ops = &client_ops, .schema = rel->schema };
+	c->fragment = DX_CONTAINER(env, struct dx_fragment, env);
+	c->rel = rel;
+	*ret_operator = &c->op;
+	return 0;
+}

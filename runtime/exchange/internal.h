@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * internal.h - the structs of the exchange: queries, procedures, producers, outputs
+ *
+ *	service ── queries ── procedures (one for each exchange of the plan: the registry)
+ *	                          └── producers (one for each task that was asked for: producer_task)
+ *	                                  └── outputs (one for each partition: credit, frames, tx)
+ *
+ * All of it is private memory of one process and one thread.
+ */
+#ifndef DX_EXCHANGE_INTERNAL_H
+#define DX_EXCHANGE_INTERNAL_H
+
+#include "chan/mesh.h"
+#include "chan/rx.h"
+#include "chan/tx.h"
+#include "exchange/partition.h"
+#include "exchange/query.h"
+#include "exchange/service.h"
+#include "exchange/writer.h"
+#include "exec/build.h"
+#include "plan/node.h"
+
+struct dx_service {
+	struct dx_mesh *mesh;
+	struct dx_mesh_ops ops;
+	const struct dsmx_extension *const *extensions;
+	struct dx_file_cache *files;
+	struct dx_list queries;
+	uint64_t next_query; /* leader */
+	uint64_t closed_seen[DSMX_ABI_QUERIES];
+};
+
+/* What is known of one (task, partition) of a procedure. */
+enum dx_part_state {
+	DX_PART_UNKNOWN, /* neither asked for nor cancelled: its rows are kept */
+	DX_PART_STARTED,
+	DX_PART_CANCELLED, /* before it was started: its rows are dropped */
+};
+
+/* An exchange of a plan, as something that this process can be asked to run. */
+struct dx_procedure {
+	const struct dsmx_rel *rel;
+	uint64_t schema_hash;
+	bool leader_only;
+	struct dx_producer **producers; /* by task; NULL: never started here */
+	uint8_t *parts;                 /* enum dx_part_state by task and partition */
+	struct dsmx_waker *passive;     /* waits for the end of the producers here */
+};
+
+/* What the consumers of one fragment count: a producer's task record, or the root's. */
+struct dx_fragment {
+	struct dx_exec_env env;
+	struct dx_query *query;
+	uint32_t task;
+	int exchange; /* above it; -1: the root's */
+	struct dx_counts *counts;
+	struct dsmx_task_abi *record; /* NULL: the root's */
+};
+
+struct dx_query {
+	struct dx_list link;
+	struct dx_service *service;
+	uint64_t id;
+	uint32_t record; /* index in the leader's records */
+	uint64_t generation;
+	uint32_t attempt;
+	uint64_t plan_hash;
+	struct dsmx_plan *plan;
+	uint32_t placements;
+	uint8_t placement[64];
+	uint32_t procedure_count;
+	struct dx_procedure *procedures;
+	struct dx_counts root; /* leader: of the root's fragment */
+	struct dx_fragment root_fragment;
+	bool closing;
+	/* leader only */
+	struct dx_frame *plan_frame;
+	const struct dsmx_leaf *leaves;
+	bool offered;
+};
+
+/* A closed frame that waits for its stream: not asked for yet, or no room. */
+struct dx_queued {
+	struct dx_frame *frame;
+	uint32_t len_bytes;
+	uint32_t rows;
+};
+
+/*
+ * An output: the rows of one partition on their way into its stream.
+ *
+ *	queue ──(tx has room)──▶ tx. Bytes in both are held against the credit.
+ */
+struct dx_output {
+	struct dx_producer *producer;
+	uint32_t partition;
+	struct dx_tx *tx;        /* NULL: not asked for yet, or over */
+	bool over;               /* finished, or nobody wants it */
+	bool reserved;           /* has its piece of the slabs */
+	struct dx_queued *queue; /* a ring of room entries */
+	uint32_t queue_room, queue_first, queue_count;
+	uint64_t queue_bytes;
+};
+
+/* Rows that wait because an output is full: the place in the batch where the producer stopped. */
+struct dx_stalled {
+	bool active;
+	struct dsmx_batch batch;
+	const uint32_t *rows;
+	const uint32_t *starts;
+	uint32_t target;
+	uint32_t next; /* into rows */
+};
+
+struct dx_producer {
+	struct dx_task task;
+	struct dx_query *query;
+	struct dx_procedure *procedure;
+	struct dx_fragment fragment;
+	struct dsmx_operator *op;
+	struct dsmx_stream *stream; /* NULL: not started, or over */
+	struct dx_partitioner *partitioner;
+	struct dx_writer *writers; /* one for each target */
+	uint32_t target_count;
+	struct dx_output *outputs; /* one for each partition */
+	struct dx_stalled stalled;
+	struct dsmx_task_abi *record;
+	struct dx_counts counts;
+	size_t slab_bytes;     /* of a usual frame */
+	uint32_t open_outputs; /* not over */
+	bool input_ended;
+	bool running;              /* the task is the reactor's */
+	struct dsmx_error failure; /* code 0: none */
+	uint64_t parked_since_ns;
+};
+
+/* --- query.c --- */
+/* Query @id, decoded and registered, from the leader's records where it is new. NULL with a sentence. */
+struct dx_query *dx_query_find(struct dx_service *service, uint64_t id, struct dsmx_error *err);
+void dx_query_free(struct dx_query *query);
+/* Which process runs task @task of the fragment under exchange @exchange. */
+uint32_t dx_query_place(const struct dx_query *query, uint32_t exchange, uint32_t task);
+void dx_fragment_init(struct dx_fragment *fragment, struct dx_query *query, int exchange,
+                      uint32_t task, uint32_t tasks);
+
+/* --- client.c --- */
+int dx_client_make(struct dx_exec_env *env, const struct dsmx_rel *rel,
+                   struct dsmx_operator **ret_operator, struct dsmx_error *err) DX_MUST_CHECK;
+/* Say CANCEL for every stream that partition @partition of an exchange would have read. */
+void dx_client_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32_t partition);
+
+/* --- producer.c --- */
+int dx_producer_start(struct dx_query *query, uint32_t exchange, uint32_t task, uint64_t recv_ns,
+                      struct dx_producer **ret_producer, struct dsmx_error *err) DX_MUST_CHECK;
+/* A partition was asked for, or is not wanted. The task takes note. */
+void dx_producer_attach(struct dx_producer *producer, uint32_t partition, struct dx_tx *tx);
+void dx_producer_cancel(struct dx_producer *producer, uint32_t partition);
+void dx_producer_free(struct dx_producer *producer);
+
+/* --- output.c --- */
+int dx_output_init(struct dx_output *output, struct dx_producer *producer,
+                   uint32_t partition) DX_MUST_CHECK;
+void dx_output_fini(struct dx_output *output);
+/* May one more frame of about @len_bytes be opened for it? */
+bool dx_output_has_room(const struct dx_output *output, size_t len_bytes);
+/* Has it nothing out at all? Then it may take its reserved piece. */
+bool dx_output_is_empty(const struct dx_output *output);
+/* Queue a frame; takes one reference over. */
+int dx_output_put(struct dx_output *output, struct dx_frame *frame, uint32_t len_bytes,
+                  uint32_t rows) DX_MUST_CHECK;
+/* Queue to stream, as far as there is room; then @waker will be woken. Notes a consumer that went away. */
+void dx_output_deliver(struct dx_output *output, struct dsmx_waker *waker);
+/* The end, once its queue is empty (FIN) or at once (ERROR, CANCELLED). */
+void dx_output_finish(struct dx_output *output, uint32_t state, const struct dsmx_error *why);
+
+#endif /* DX_EXCHANGE_INTERNAL_H */

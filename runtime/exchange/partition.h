@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * partition.h - which row of a batch goes where
+ *
+ * A partitioner turns a batch into one list of row numbers for each target, in input order. Targets are
+ * partitions for a hash, and a single one, "everybody" or "the one there is", for broadcast and gather. More
+ * kinds are more functions here; nothing else in the exchange knows how rows are dealt.
+ */
+#ifndef DX_EXCHANGE_PARTITION_H
+#define DX_EXCHANGE_PARTITION_H
+
+#include "base/compiler.h"
+#include "plan/node.h"
+
+struct dx_partitioner;
+
+/* @schema: of the input. */
+int dx_partitioner_new(const struct dx_exchange *exchange, const struct dsmx_schema *schema,
+                       struct dx_partitioner **ret_partitioner) DX_MUST_CHECK;
+void dx_partitioner_free(struct dx_partitioner *partitioner);
+
+/* Lists that dx_partition() gives: the partitions, or 1. */
+uint32_t dx_partitioner_targets(const struct dx_partitioner *partitioner);
+
+/*
+ * Deal the selected rows of a batch.
+ *
+ * @ret_rows: row numbers of the batch, target after target; the partitioner's, until the next call
+ * @ret_starts: target t has rows[starts[t]] .. rows[starts[t + 1]] - 1; targets + 1 entries, likewise
+ * Returns 0 or -ENOMEM.
+ */
+int dx_partition(struct dx_partitioner *partitioner, const struct dsmx_batch *batch,
+                 const uint32_t **ret_rows, const uint32_t **ret_starts) DX_MUST_CHECK;
+
+#endif /* DX_EXCHANGE_PARTITION_H */

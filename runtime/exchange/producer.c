@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * producer.c - producer_task: run a procedure for one task, partition its rows, write them into the rings
+ *
+ *	start ──▶ rows ◀──▶ stalled (an output is out of credit, or there are no slabs)
+ *	            │ input ends, or fails, or every output is over
+ *	            ▼
+ *	          ending: queues run dry, each output gets its FIN (ERROR: at once)
+ *	            │ every output is over
+ *	            ▼
+ *	          over: the struct stays with the query, so that a late question gets its answer
+ *
+ * One poll works for a slice. Between two polls the process serves control, so a CANCEL is seen within a
+ * slice. Whoever is about to park flushes its open frames first: what they hold may be all that a consumer
+ * needs to go on and give frames back. Input that is pending flushes them, too.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "exchange/internal.h"
+
+static struct dx_mesh *mesh_of(const struct dx_producer *p)
+{
+	return p->query->service->mesh;
+}
+
+/* --- outputs --------------------------------------------------------------------------------------------------- */
+
+/* Writers are as many as targets: one for each output, or one for all of them. */
+static uint32_t first_output(const struct dx_producer *p, uint32_t target)
+{
+	return p->target_count == 1 ? 0 : target;
+}
+
+static uint32_t end_output(const struct dx_producer *p, uint32_t target)
+{
+	return p->target_count == 1 ? p->procedure->rel->exchange.partitions : target + 1;
+}
+
+static bool is_wanted(const struct dx_producer *p, uint32_t target)
+{
+	for (uint32_t i = first_output(p, target); i < end_output(p, target); i++)
+		if (!p->outputs[i].over)
+			return true;
+	return false;
+}
+
+/* Close the open frame of a target and queue it for each output that wants it. */
+static int flush_target(struct dx_producer *p, uint32_t target)
+{
+	uint32_t len_bytes = 0, rows = 0;
+	struct dx_frame *frame = dx_writer_close(&p->writers[target], &len_bytes, &rows);
+	int r = 0;
+
+	if (frame == NULL)
+		return 0;
+	for (uint32_t i = first_output(p, target); r == 0 && i < end_output(p, target); i++) {
+		if (p->outputs[i].over)
+			continue;
+		dx_frame_retain(frame);
+		r = dx_output_put(&p->outputs[i], frame, len_bytes, rows);
+		dx_output_deliver(&p->outputs[i], &p->task.waker);
+	}
+	dx_frame_release(frame);
+	return r;
+}
+
+static int flush_all(struct dx_producer *p)
+{
+	int r = 0;
+
+	for (uint32_t t = 0; r == 0 && t < p->target_count; t++)
+		r = flush_target(p, t);
+	return r;
+}
+
+static void deliver_all(struct dx_producer *p)
+{
+	for (uint32_t i = 0; i < p->procedure->rel->exchange.partitions; i++)
+		if (!p->outputs[i].over)
+			dx_output_deliver(&p->outputs[i], &p->task.waker);
+}
+
+/*
+ * A frame's slab: the configured size, or less where the segment has little for each of many outputs, so that
+ * every output can have one open and one out.
+ */
+static size_t choose_slab_bytes(const struct dx_producer *p)
+{
+	size_t want = p->procedure->rel->exchange.config.frame_bytes;
+	size_t share = dx_slab_bytes(dx_mesh_slabs(mesh_of(p))) /
+	               (4 * ((size_t)p->procedure->rel->exchange.partitions + 1));
+	size_t bytes = DX_PIECE_BYTES;
+
+	while (bytes * 2 <= want && bytes * 2 <= share)
+		bytes *= 2;
+	return bytes;
+}
+
+/* --- rows to frames --------------------------------------------------------------------------------------------- */
+
+/* Returns 0 with a frame open, -EAGAIN: parked, or an error. */
+static int open_frame(struct dx_producer *p, uint32_t target, const uint32_t *row,
+                      struct dsmx_error *err)
+{
+	size_t bytes = p->slab_bytes;
+	bool empty = true;
+
+	for (uint32_t i = first_output(p, target); i < end_output(p, target); i++) {
+		struct dx_output *o = &p->outputs[i];
+
+		if (o->over)
+			continue;
+		empty &= dx_output_is_empty(o);
+		if (!dx_output_has_room(o, bytes)) {
+			p->record->park_kind = DSMX_PARK_CREDIT;
+			p->record->park_partition = i;
+			return -EAGAIN;
+		}
+	}
+	p->record->park_kind = DSMX_PARK_SLAB;
+	return dx_writer_open(&p->writers[target], &p->stalled.batch, row, bytes, empty,
+	                      &p->task.waker, err);
+}
+
+/* Rows of one target from p->stalled.next on. 0: all of them are in frames. */
+static int write_target(struct dx_producer *p, struct dsmx_error *err)
+{
+	struct dx_stalled *s = &p->stalled;
+	uint32_t end = s->starts[s->target + 1];
+	struct dx_writer *w = &p->writers[s->target];
+
+	while (s->next < end) {
+		int r = 0;
+
+		if (!is_wanted(p, s->target)) {
+			p->record->dropped_rows += end - s->next;
+			s->next = end;
+			return 0;
+		}
+		if (w->frame == NULL)
+			r = open_frame(p, s->target, s->rows + s->next, err);
+		if (r < 0)
+			return r;
+		s->next += dx_writer_append(w, &s->batch, s->rows + s->next, end - s->next);
+		if (s->next < end)
+			r = flush_target(p, s->target);
+		if (r < 0)
+			return dx_error(err, r, "exchange %u: no memory for a frame's books",
+			                p->procedure->rel->exchange.number);
+	}
+	return 0;
+}
+
+/* The batch in p->stalled. -EAGAIN: it stays there. */
+static int write_batch(struct dx_producer *p, struct dsmx_error *err)
+{
+	struct dx_stalled *s = &p->stalled;
+
+	for (; s->target < p->target_count; s->target++) {
+		int r;
+
+		if (s->next < s->starts[s->target])
+			s->next = s->starts[s->target];
+		r = write_target(p, err);
+		if (r < 0)
+			return r;
+	}
+	s->active = false;
+	return 0;
+}
+
+static int take_batch(struct dx_producer *p, const struct dsmx_batch *batch, struct dsmx_error *err)
+{
+	struct dx_stalled *s = &p->stalled;
+	int r = dx_partition(p->partitioner, batch, &s->rows, &s->starts);
+
+	if (r < 0)
+		return dx_error(err, r, "exchange %u: no memory to partition %u rows",
+		                p->procedure->rel->exchange.number, batch->selected);
+	p->record->rows += batch->selected;
+	s->batch = *batch;
+	s->target = 0;
+	s->next = 0;
+	s->active = true;
+	return write_batch(p, err);
+}
+
+/* --- the end ----------------------------------------------------------------------------------------------------- */
+
+static void close_input(struct dx_producer *p)
+{
+	if (p->stream != NULL)
+		p->stream->ops->close(p->stream);
+	p->stream = NULL;
+	p->stalled.active = false;
+	if (p->op != NULL)
+		p->op->ops->free(p->op);
+	p->op = NULL;
+	p->input_ended = true;
+}
+
+static void fail_outputs(struct dx_producer *p, const struct dsmx_error *why)
+{
+	p->failure = *why;
+	for (uint32_t i = 0; i < p->procedure->rel->exchange.partitions; i++)
+		dx_output_finish(&p->outputs[i], DSMX_STREAM_ERROR, why);
+}
+
+/* FIN to those whose queues ran dry. Those that nobody asked for yet stay, and the task with them. */
+static void end_outputs(struct dx_producer *p)
+{
+	deliver_all(p);
+	for (uint32_t i = 0; i < p->procedure->rel->exchange.partitions; i++) {
+		struct dx_output *o = &p->outputs[i];
+
+		if (!o->over && o->tx != NULL && o->queue_count == 0)
+			dx_output_finish(o, DSMX_STREAM_FIN, NULL);
+	}
+}
+
+static void count_record(struct dx_producer *p)
+{
+	p->record->start_streams = p->counts.start_streams;
+	p->record->streams = p->counts.streams;
+}
+
+/* --- the task ------------------------------------------------------------------------------------------------------ */
+
+static int park(struct dx_producer *p, uint32_t kind)
+{
+	struct dsmx_task_abi *r = p->record;
+
+	r->park_kind = kind;
+	r->park++;
+	if (kind == DSMX_PARK_CREDIT || kind == DSMX_PARK_SLAB)
+		r->parks++;
+	p->parked_since_ns = dx_now_ns();
+	return 0;
+}
+
+static void unpark(struct dx_producer *p)
+{
+	if (p->parked_since_ns == 0)
+		return;
+	if (p->record->park_kind == DSMX_PARK_CREDIT || p->record->park_kind == DSMX_PARK_SLAB)
+		p->record->parked_ns += dx_now_ns() - p->parked_since_ns;
+	p->parked_since_ns = 0;
+	p->record->park_kind = DSMX_PARK_NONE;
+}
+
+/* One step: 1: go on; 0: parked or yielded; else failed. */
+static int step(struct dx_producer *p, struct dsmx_cx *cx)
+{
+	struct dsmx_batch batch;
+	int r;
+
+	if (p->stalled.active) {
+		deliver_all(p);
+		r = write_batch(p, cx->err);
+		if (r == -EAGAIN) {
+			uint32_t kind = p->record->park_kind;
+
+			r = flush_all(p);
+			return r < 0 ? r : park(p, kind);
+		}
+		return r < 0 ? r : 1;
+	}
+	r = p->stream->ops->poll_next(p->stream, cx, &batch);
+	if (r == 0) {
+		r = flush_all(p);
+		close_input(p);
+		return r < 0 ? r : 1;
+	}
+	if (r == -EAGAIN && cx->yielded)
+		return 0;
+	if (r == -EAGAIN) {
+		r = flush_all(p);
+		return r < 0 ? r : park(p, DSMX_PARK_INPUT);
+	}
+	if (r < 0)
+		return r;
+	r = take_batch(p, &batch, cx->err);
+	return r == -EAGAIN || r == 0 ? 1 : r;
+}
+
+static int start_input(struct dx_producer *p, struct dsmx_cx *cx)
+{
+	int r = dx_exec_build(&p->fragment.env, p->procedure->rel->inputs[0], &p->op, cx->err);
+
+	if (r < 0)
+		return r;
+	return p->op->ops->execute(p->op, cx, p->fragment.task, &p->stream);
+}
+
+static int poll(struct dx_task *task, struct dsmx_cx *cx)
+{
+	struct dx_producer *p = DX_CONTAINER(task, struct dx_producer, task);
+	int r = 1;
+
+	unpark(p);
+	deliver_all(p); /* notes consumers that went away */
+	if (p->stream == NULL && !p->input_ended)
+		r = start_input(p, cx);
+	r = r < 0 ? r : 1;
+	while (r > 0) {
+		if (p->open_outputs == 0)
+			close_input(p);
+		if (p->input_ended) {
+			end_outputs(p);
+			count_record(p);
+			return p->open_outputs == 0;
+		}
+		if (dsmx_cx_expired(cx)) {
+			dsmx_cx_yield(cx);
+			break;
+		}
+		r = step(p, cx);
+	}
+	count_record(p);
+	return r < 0 ? r : 0;
+}
+
+static void end(struct dx_task *task, int result, const struct dsmx_error *err)
+{
+	struct dx_producer *p = DX_CONTAINER(task, struct dx_producer, task);
+
+	p->running = false;
+	if (p->procedure->passive != NULL)
+		p->procedure->passive->wake(p->procedure->passive);
+	if (result < 0) {
+		struct dsmx_error why = *err;
+
+		if (why.code != result)
+			(void)dx_error(&why, result, "%s", dx_strerror(result));
+		if (why.exchange < 0)
+			why.exchange = (int)p->procedure->rel->exchange.number;
+		if (why.worker < 0)
+			why.worker = (int)dx_mesh_self(mesh_of(p)) - 1;
+		fail_outputs(p, &why);
+	}
+	close_input(p);
+	p->record->state = result < 0 ? DSMX_STREAM_ERROR : DSMX_STREAM_FIN;
+	p->record->end_ns = dx_now_ns();
+}
+
+/* --- life ---------------------------------------------------------------------------------------------------------- */
+
+static struct dsmx_task_abi *take_record(struct dx_query *query, uint32_t exchange, uint32_t task)
+{
+	struct dx_mesh *mesh = query->service->mesh;
+	const struct dx_layout *l = dx_mesh_layout(mesh);
+	struct dsmx_task_abi *records =
+		DX_LAYOUT_AT(struct dsmx_task_abi, dx_mesh_page(mesh), l->task_records, 0);
+
+	for (uint32_t i = 0; i < l->tasks; i++) {
+		if (records[i].query != 0)
+			continue;
+		records[i] = (struct dsmx_task_abi){ .query = query->id,
+			                             .exchange = exchange,
+			                             .task = task,
+			                             .attempt = query->attempt,
+			                             .state = DSMX_STREAM_RUNNING };
+		return &records[i];
+	}
+	return NULL;
+}
+
+static int make_parts(struct dx_producer *p)
+{
+	const struct dsmx_rel *rel = p->procedure->rel;
+	uint32_t partitions = rel->exchange.partitions;
+	int r = dx_partitioner_new(&rel->exchange, &rel->inputs[0]->schema, &p->partitioner);
+
+	if (r < 0)
+		return r;
+	p->target_count = dx_partitioner_targets(p->partitioner);
+	p->slab_bytes = choose_slab_bytes(p);
+	p->writers = calloc(p->target_count, sizeof(*p->writers));
+	p->outputs = calloc(partitions, sizeof(*p->outputs));
+	if (p->writers == NULL || p->outputs == NULL)
+		return -ENOMEM;
+	for (uint32_t t = 0; r == 0 && t < p->target_count; t++)
+		r = dx_writer_init(&p->writers[t], mesh_of(p), &rel->schema);
+	for (uint32_t i = 0; r == 0 && i < partitions; i++) {
+		r = dx_output_init(&p->outputs[i], p, i);
+		p->open_outputs++;
+	}
+	return r;
+}
+
+int dx_producer_start(struct dx_query *query, uint32_t exchange, uint32_t task, uint64_t recv_ns,
+                      struct dx_producer **ret_producer, struct dsmx_error *err)
+{
+	struct dx_producer *p = calloc(1, sizeof(*p));
+	int r = -ENOMEM;
+
+	if (p != NULL) {
+		p->query = query;
+		p->procedure = &query->procedures[exchange];
+		p->record = take_record(query, exchange, task);
+		r = p->record == NULL ? -E2BIG : make_parts(p);
+	}
+	if (r == -E2BIG || r == -ENOSPC)
+		(void)dx_error(
+			err, r,
+			"exchange %u, task %u: process %u has no %s left: open the session with more",
+			exchange, task, dx_mesh_self(query->service->mesh),
+			r == -E2BIG ? "task records" : "data_bytes for another output");
+	else if (r < 0)
+		(void)dx_error(err, r, "exchange %u, task %u: %s", exchange, task, dx_strerror(r));
+	if (r < 0) {
+		if (p != NULL)
+			dx_producer_free(p);
+		return r;
+	}
+	p->record->recv_ns = recv_ns;
+	p->record->start_ns = dx_now_ns();
+	dx_fragment_init(&p->fragment, query, (int)exchange, task,
+	                 p->procedure->rel->exchange.producer_tasks);
+	p->fragment.counts = &p->counts;
+	p->fragment.record = p->record;
+	p->task = (struct dx_task){ .name = "producer_task", .poll = poll, .end = end };
+	p->running = true;
+	dx_task_start(dx_mesh_reactor(mesh_of(p)), &p->task);
+	*ret_producer = p;
+	return 0;
+}
+
+void dx_producer_attach(struct dx_producer *p, uint32_t partition, struct dx_tx *tx)
+{
+	struct dx_output *o = &p->outputs[partition];
+
+	if (o->over) { /* only a failure ends an output that was never asked for */
+		dx_tx_finish(tx, DSMX_STREAM_ERROR, &p->failure);
+		return;
+	}
+	o->tx = tx;
+	dx_tx_set_owner(tx, &p->task.waker);
+	if (p->running)
+		dx_task_wake(&p->task);
+}
+
+void dx_producer_cancel(struct dx_producer *p, uint32_t partition)
+{
+	dx_output_finish(&p->outputs[partition], DSMX_STREAM_CANCELLED, NULL);
+	if (p->running)
+		dx_task_wake(&p->task);
+}
+
+void dx_producer_free(struct dx_producer *p)
+{
+	struct dx_mesh *mesh = mesh_of(p);
+
+	if (p->running)
+		dx_task_stop(&p->task);
+	dx_frame_forget(mesh, &p->task.waker);
+	close_input(p);
+	for (uint32_t i = 0; p->outputs != NULL && i < p->procedure->rel->exchange.partitions; i++)
+		if (p->outputs[i].producer != NULL)
+			dx_output_fini(&p->outputs[i]);
+	for (uint32_t t = 0; p->writers != NULL && t < p->target_count; t++)
+		if (p->writers[t].mesh != NULL)
+			dx_writer_fini(&p->writers[t]);
+	dx_partitioner_free(p->partitioner);
+	free(p->outputs);
+	free(p->writers);
+	if (p->record != NULL)
+		p->record->query = 0;
+	free(p);
+}

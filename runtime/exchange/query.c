@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * query.c - see query.h: records, the registry, the root
+ *
+ * A record is the leader's: bytes and numbers first, then the word that opens it. Every process reads it when
+ * it is asked for something of a query that it does not know. Numbers are copied, then checked; the bytes are
+ * decoded from a private copy, because the leader's memory stays the leader's to write.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/order.h"
+#include "exchange/internal.h"
+
+/* --- the registry ------------------------------------------------------------------------------------------------- */
+
+static void free_procedures(struct dx_query *q)
+{
+	for (uint32_t i = 0; i < q->procedure_count; i++) {
+		struct dx_procedure *p = &q->procedures[i];
+
+		for (uint32_t t = 0; p->producers != NULL && t < p->rel->exchange.producer_tasks;
+		     t++)
+			if (p->producers[t] != NULL)
+				dx_producer_free(p->producers[t]);
+		free(p->producers);
+		free(p->parts);
+	}
+	free(q->procedures);
+	q->procedures = NULL;
+	q->procedure_count = 0;
+}
+
+static int register_all(struct dx_query *q)
+{
+	uint32_t count = dsmx_plan_exchange_count(q->plan);
+
+	q->procedures = calloc(count + 1, sizeof(*q->procedures));
+	if (q->procedures == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++) {
+		struct dx_procedure *p = &q->procedures[i];
+		const struct dsmx_rel *rel = dx_plan_exchange_rel(q->plan, i);
+		size_t tasks = rel->exchange.producer_tasks;
+
+		p->rel = rel;
+		q->procedure_count++;
+		p->schema_hash = dx_schema_hash(&rel->schema);
+		p->leader_only = dx_plan_leader_only(q->plan, i);
+		p->producers = calloc(tasks, sizeof(struct dx_producer *));
+		p->parts = calloc(tasks * rel->exchange.partitions, 1);
+		if (p->producers == NULL || p->parts == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+uint32_t dx_query_place(const struct dx_query *q, uint32_t exchange, uint32_t task)
+{
+	return q->procedures[exchange].leader_only ? DSMX_ABI_LEADER
+	                                           : q->placement[task % q->placements];
+}
+
+/* Tasks of the fragment that reads exchange @i. */
+static uint32_t consumer_place(const struct dx_query *q, uint32_t i, uint32_t partition)
+{
+	int above = dx_plan_consumer(q->plan, i);
+
+	return above < 0 ? DSMX_ABI_LEADER : dx_query_place(q, (uint32_t)above, partition);
+}
+
+struct needs {
+	uint32_t streams[DSMX_ABI_PEERS]; /* as a consumer, from each peer */
+	uint32_t outputs;
+	uint32_t tasks;
+};
+
+static void add_needs(const struct dx_query *q, uint32_t i, uint32_t self, struct needs *n)
+{
+	const struct dx_exchange *x = &q->procedures[i].rel->exchange;
+
+	for (uint32_t t = 0; t < x->producer_tasks; t++) {
+		uint32_t place = dx_query_place(q, i, t);
+
+		n->tasks += place == self;
+		n->outputs += place == self ? x->partitions : 0;
+		for (uint32_t c = 0; c < x->partitions; c++)
+			n->streams[place] += consumer_place(q, i, c) == self;
+	}
+}
+
+/* The fixed tables must hold what the plan needs here; the sentence has the numbers. */
+static int check_needs(const struct dx_query *q, struct dsmx_error *err)
+{
+	struct dx_mesh *mesh = q->service->mesh;
+	const struct dx_layout *l = dx_mesh_layout(mesh);
+	struct needs n = { 0 };
+
+	for (uint32_t i = 0; i < q->procedure_count; i++)
+		add_needs(q, i, dx_mesh_self(mesh), &n);
+	for (uint32_t p = 0; p < l->peers; p++)
+		if (n.streams[p] > l->slots)
+			return dx_error(
+				err, -E2BIG,
+				"the plan needs %u streams from process %u to process %u, the session has %u: open it with more streams_per_peer",
+				n.streams[p], p, dx_mesh_self(mesh), l->slots);
+	if (n.tasks > l->tasks)
+		return dx_error(
+			err, -E2BIG,
+			"the plan needs %u tasks in process %u, the session has room for %u",
+			n.tasks, dx_mesh_self(mesh), l->tasks);
+	if ((size_t)n.outputs * DX_PIECE_BYTES > dx_slab_bytes(dx_mesh_slabs(mesh)) / 2)
+		return dx_error(
+			err, -E2BIG,
+			"the plan has %u outputs in process %u, each needs %u bytes of its %zu: open the session with more data_bytes",
+			n.outputs, dx_mesh_self(mesh), DX_PIECE_BYTES,
+			dx_slab_bytes(dx_mesh_slabs(mesh)));
+	return 0;
+}
+
+/* All or nothing: a query with every procedure, or none. */
+static int load(struct dx_service *service, const void *bytes, size_t len, struct dx_query *q,
+                struct dsmx_error *err)
+{
+	int r;
+
+	q->service = service;
+	dx_list_init(&q->link);
+	if (dx_plan_hash(bytes, len) != q->plan_hash)
+		return dx_error(err, -EBADMSG,
+		                "the plan's bytes do not have the hash that was announced");
+	r = dsmx_plan_decode(bytes, len, &q->plan, err);
+	if (r < 0)
+		return r;
+	r = register_all(q);
+	if (r < 0)
+		return dx_error(err, r, "no memory to register %u exchanges",
+		                dsmx_plan_exchange_count(q->plan));
+	for (uint32_t i = 0; i < q->procedure_count; i++)
+		if (q->procedures[i].rel->exchange.producer_tasks == 0 ||
+		    q->procedures[i].rel->exchange.partitions == 0)
+			return dx_error(err, -EINVAL,
+			                "exchange %u has no tasks: the plan was not distributed",
+			                i);
+	return check_needs(q, err);
+}
+
+void dx_query_free(struct dx_query *q)
+{
+	q->closing = true;
+	free_procedures(q);
+	dsmx_plan_free(q->plan);
+	dx_list_unlink(&q->link);
+	if (q->plan_frame != NULL)
+		dx_frame_release(q->plan_frame);
+	free(q);
+}
+
+/* --- records -------------------------------------------------------------------------------------------------------- */
+
+static const struct dsmx_query_abi *records_of(const struct dx_mesh *mesh, uint32_t peer)
+{
+	const void *page = dx_mesh_peer_page(mesh, peer);
+
+	return page == NULL ? NULL
+	                    : DX_LAYOUT_PEER(struct dsmx_query_abi, page,
+	                                     dx_mesh_layout(mesh)->queries, 0);
+}
+
+/* A copy of the open record of query @id. Returns its index or -1. */
+static int find_record(const struct dx_mesh *mesh, uint64_t id, struct dsmx_query_abi *ret_record)
+{
+	const struct dsmx_query_abi *records = records_of(mesh, DSMX_ABI_LEADER);
+
+	for (uint32_t i = 0; records != NULL && i < DSMX_ABI_QUERIES; i++) {
+		uint64_t word = dx_load_acquire(DX_EDGE_PLAN, &records[i].word);
+
+		if (DSMX_WORD_STATE(word) != DSMX_QUERY_OPEN || records[i].id != id)
+			continue;
+		*ret_record = records[i];
+		ret_record->word = word;
+		return (int)i;
+	}
+	return -1;
+}
+
+static int check_record(const struct dx_mesh *mesh, const struct dsmx_query_abi *rec)
+{
+	uint64_t size = dx_mesh_peer_data_bytes(mesh, DSMX_ABI_LEADER);
+
+	if (rec->plan_offset > size || rec->plan_bytes > size - rec->plan_offset ||
+	    rec->plan_bytes > DSMX_PLAN_BYTES_MAX || rec->placements == 0 ||
+	    rec->placements > sizeof(rec->placement))
+		return -EBADMSG;
+	for (uint32_t i = 0; i < rec->placements; i++)
+		if (rec->placement[i] >= dx_mesh_peers(mesh))
+			return -EBADMSG;
+	return 0;
+}
+
+static struct dx_query *query_of(const struct dsmx_query_abi *rec, uint32_t index)
+{
+	struct dx_query *q = calloc(1, sizeof(*q));
+
+	if (q == NULL)
+		return NULL;
+	q->id = rec->id;
+	q->record = index;
+	q->generation = DSMX_WORD_GENERATION(rec->word);
+	q->attempt = rec->attempt;
+	q->plan_hash = rec->plan_hash;
+	q->placements = rec->placements;
+	memcpy(q->placement, rec->placement, sizeof(q->placement));
+	return q;
+}
+
+struct dx_query *dx_query_find(struct dx_service *service, uint64_t id, struct dsmx_error *err)
+{
+	struct dsmx_query_abi rec;
+	struct dx_query *q;
+	void *copy;
+	int index, r;
+
+	dx_list_each(link, &service->queries) if (DX_CONTAINER(link, struct dx_query, link)->id ==
+	                                          id) return DX_CONTAINER(link, struct dx_query,
+	                                                                  link);
+	index = find_record(service->mesh, id, &rec);
+	if (index < 0) {
+		(void)dx_error(err, -ENOENT, "there is no query %llu", (unsigned long long)id);
+		return NULL;
+	}
+	if (check_record(service->mesh, &rec) < 0) {
+		(void)dx_error(err, -EBADMSG, "the record of query %llu breaks the rules",
+		               (unsigned long long)id);
+		return NULL;
+	}
+	copy = malloc(rec.plan_bytes + 1);
+	q = query_of(&rec, (uint32_t)index);
+	if (copy == NULL || q == NULL) {
+		free(copy);
+		free(q);
+		(void)dx_error(err, -ENOMEM, "no memory for query %llu", (unsigned long long)id);
+		return NULL;
+	}
+	memcpy(copy, dx_mesh_peer_data(service->mesh, DSMX_ABI_LEADER) + rec.plan_offset,
+	       rec.plan_bytes);
+	r = load(service, copy, rec.plan_bytes, q, err);
+	free(copy);
+	if (r < 0) {
+		dx_query_free(q);
+		return NULL;
+	}
+	dx_list_append(&service->queries, &q->link);
+	return q;
+}
+
+/* --- the leader ------------------------------------------------------------------------------------------------------ */
+
+/* Has every live worker echoed that generation @generation of record @index is closed? */
+static bool is_echoed(const struct dx_mesh *mesh, uint32_t index, uint64_t generation)
+{
+	for (uint32_t p = 1; p < dx_mesh_peers(mesh); p++) {
+		const struct dsmx_query_abi *records = records_of(mesh, p);
+
+		if (dx_mesh_alive(mesh, p) &&
+		    dx_load_acquire(DX_EDGE_PLAN, &records[index].closed) < generation)
+			return false;
+	}
+	return true;
+}
+
+static int free_record(const struct dx_mesh *mesh)
+{
+	const struct dsmx_query_abi *records = records_of(mesh, DSMX_ABI_LEADER);
+
+	for (uint32_t i = 0; i < DSMX_ABI_QUERIES; i++) {
+		uint64_t word = dx_load_plain(&records[i].word);
+
+		if (DSMX_WORD_STATE(word) == DSMX_QUERY_NONE ||
+		    (DSMX_WORD_STATE(word) == DSMX_QUERY_CLOSED &&
+		     is_echoed(mesh, i, DSMX_WORD_GENERATION(word))))
+			return (int)i;
+	}
+	return -1;
+}
+
+static void tell_all(struct dx_mesh *mesh)
+{
+	for (uint32_t p = 0; p < dx_mesh_peers(mesh); p++)
+		dx_mesh_changed(mesh, p);
+	dx_mesh_flush(mesh);
+}
+
+static void publish(struct dx_query *q, struct dsmx_query_abi *rec, const void *bytes, size_t len)
+{
+	struct dx_mesh *mesh = q->service->mesh;
+
+	memcpy(q->plan_frame->bytes, bytes, len);
+	rec->id = q->id;
+	rec->plan_offset = (uint64_t)(q->plan_frame->bytes - dx_mesh_data(mesh));
+	rec->plan_bytes = len;
+	rec->plan_hash = q->plan_hash;
+	rec->attempt = q->attempt;
+	rec->placements = q->placements;
+	memcpy(rec->placement, q->placement, sizeof(rec->placement));
+	q->offered = true;
+	/* Nobody needs to wake up for it: the first request makes them read it. */
+	dx_store_release(DX_EDGE_PLAN, &rec->word, DSMX_WORD(q->generation, DSMX_QUERY_OPEN));
+}
+
+int dx_query_offer(struct dx_service *service, const void *bytes, size_t len,
+                   const uint8_t *placement, uint32_t placements, const struct dsmx_leaf *leaves,
+                   struct dx_query **ret_query, struct dsmx_error *err)
+{
+	struct dx_mesh *mesh = service->mesh;
+	struct dsmx_query_abi *records = DX_LAYOUT_AT(struct dsmx_query_abi, dx_mesh_page(mesh),
+	                                              dx_mesh_layout(mesh)->queries, 0);
+	int index = free_record(mesh);
+	struct dx_query *q;
+	int r;
+
+	if (index < 0)
+		return dx_error(err, -EBUSY, "%u queries are open: close one first",
+		                DSMX_ABI_QUERIES);
+	q = calloc(1, sizeof(*q));
+	if (q == NULL)
+		return dx_error(err, -ENOMEM, "no memory for a query");
+	q->id = ++service->next_query;
+	q->record = (uint32_t)index;
+	q->generation = DSMX_WORD_GENERATION(records[index].word) + 1;
+	q->plan_hash = dx_plan_hash(bytes, len);
+	q->placements = placements;
+	memcpy(q->placement, placement, placements);
+	q->leaves = leaves;
+	r = load(service, bytes, len, q, err);
+	if (r == 0) {
+		r = dx_frame_new(mesh, len, true, NULL, &q->plan_frame);
+		if (r < 0)
+			(void)dx_error(
+				err, r == -EAGAIN ? -ENOSPC : r,
+				"no room for a plan of %zu bytes in the leader's data segment",
+				len);
+	}
+	if (r < 0) {
+		dx_query_free(q);
+		return r == -EAGAIN ? -ENOSPC : r;
+	}
+	publish(q, &records[index], bytes, len);
+	dx_list_append(&service->queries, &q->link);
+	*ret_query = q;
+	return 0;
+}
+
+int dx_query_root(struct dx_query *q, struct dsmx_cx *cx, struct dsmx_operator **ret_op,
+                  struct dsmx_stream **ret_stream, struct dsmx_error *err)
+{
+	int r;
+
+	dx_fragment_init(&q->root_fragment, q, -1, 0, 1);
+	q->root_fragment.counts = &q->root;
+	r = dx_exec_build(&q->root_fragment.env, dx_plan_root(q->plan), ret_op, err);
+	if (r < 0)
+		return r;
+	r = (*ret_op)->ops->execute(*ret_op, cx, 0, ret_stream);
+	if (r < 0)
+		(*ret_op)->ops->free(*ret_op);
+	return r;
+}
+
+void dx_query_close(struct dx_query *q)
+{
+	struct dx_mesh *mesh = q->service->mesh;
+	struct dsmx_query_abi *rec = DX_LAYOUT_AT(struct dsmx_query_abi, dx_mesh_page(mesh),
+	                                          dx_mesh_layout(mesh)->queries, q->record);
+
+	if (q->offered) {
+		dx_store_release(DX_EDGE_PLAN, &rec->word,
+		                 DSMX_WORD(q->generation, DSMX_QUERY_CLOSED));
+		tell_all(mesh);
+	}
+	dx_query_free(q);
+}
+
+uint64_t dx_query_id(const struct dx_query *q)
+{
+	return q->id;
+}
+
+const struct dsmx_plan *dx_query_plan(const struct dx_query *q)
+{
+	return q->plan;
+}
+
+/* --- fragments ------------------------------------------------------------------------------------------------------ */
+
+static struct ArrowArrayStream *find_leaf(struct dx_exec_env *env, const char *name)
+{
+	struct dx_query *q = DX_CONTAINER(env, struct dx_fragment, env)->query;
+
+	for (const struct dsmx_leaf *leaf = q->leaves; leaf != NULL && leaf->name != NULL; leaf++)
+		if (strcmp(leaf->name, name) == 0)
+			return leaf->stream;
+	return NULL;
+}
+
+static const struct dsmx_extension *find_extension(struct dx_exec_env *env, const char *name)
+{
+	struct dx_query *q = DX_CONTAINER(env, struct dx_fragment, env)->query;
+	const struct dsmx_extension *const *arrays = q->service->extensions;
+
+	for (; arrays != NULL && *arrays != NULL; arrays++)
+		for (const struct dsmx_extension *e = *arrays; e->name != NULL; e++)
+			if (strcmp(e->name, name) == 0)
+				return e;
+	return NULL;
+}
+
+void dx_fragment_init(struct dx_fragment *f, struct dx_query *query, int exchange, uint32_t task,
+                      uint32_t tasks)
+{
+	*f = (struct dx_fragment){
+		.env = { .tasks = tasks,
+		         .task = task,
+		         .files = query->service->files,
+		         .make_exchange = dx_client_make,
+		         .find_leaf = find_leaf,
+		         .find_extension = find_extension },
+		.query = query,
+		.task = task,
+		.exchange = exchange,
+	};
+}
