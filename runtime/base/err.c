@@ -30,8 +30,10 @@ int dx_error_prefix(struct dsmx_error *err, const char *fmt, ...)
 	va_start(args, fmt);
 	n = vsnprintf(err->message, sizeof(err->message), fmt, args);
 	va_end(args);
-	if (n >= 0 && (size_t)n < sizeof(err->message))
-		(void)snprintf(err->message + n, sizeof(err->message) - (size_t)n, ": %s", said);
+	/* A sentence that does not fit any more is cut. */
+	if (n >= 0 && (size_t)n < sizeof(err->message) - 3)
+		(void)snprintf(err->message + n, sizeof(err->message) - (size_t)n, ": %.*s",
+		               (int)(sizeof(err->message) - (size_t)n - 3), said);
 	return err->code;
 }
 
