@@ -52,3 +52,14 @@ __attribute__((weak)) int dx_sort_make(const struct dsmx_rel *rel, const struct 
 	(void)ret_operator;
 	return dx_error(err, -EOPNOTSUPP, "no sort yet");
 }
+
+__attribute__((weak)) int dx_file_cache_new(struct dx_file_cache **ret_cache)
+{
+	*ret_cache = NULL;
+	return 0;
+}
+
+__attribute__((weak)) void dx_file_cache_free(struct dx_file_cache *cache)
+{
+	(void)cache;
+}

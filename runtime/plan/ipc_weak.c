@@ -2,6 +2,7 @@
 /* ipc_weak.c - stands in for the reader of Arrow files where that is not linked: every file is unsupported. */
 #include "base/err.h"
 #include "dsmx/ipc.h"
+#include "dsmx/plan.h"
 
 #define WEAK __attribute__((weak))
 
@@ -32,4 +33,14 @@ WEAK uint64_t dsmx_ipc_rows(const struct dsmx_ipc_file *file)
 {
 	(void)file;
 	return 0;
+}
+
+DSMX_API __attribute__((weak)) int dsmx_plan_decode(const void *bytes, size_t len,
+                                                    struct dsmx_plan **ret_plan,
+                                                    struct dsmx_error *err)
+{
+	(void)bytes;
+	(void)len;
+	(void)ret_plan;
+	return dx_error(err, -EOPNOTSUPP, "plans cannot be decoded yet");
 }
