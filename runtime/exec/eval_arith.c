@@ -112,7 +112,7 @@ LOOP(subtract_i64, int64_t, int64_t)
 	{                                                                                          \
 		type result = x operator y;                                                        \
 		*r = result;                                                                       \
-		return !FINITE(result) & FINITE(x) & FINITE(y) ? BEYOND : 0;                       \
+		return (!FINITE(result) & FINITE(x) & FINITE(y)) ? BEYOND : 0;                     \
 	}
 #define FLOAT_LOOPS(id, type)                                                                      \
 	FLOAT_LOOP(add_##id, type, +)                                                              \
@@ -124,7 +124,7 @@ LOOP(subtract_i64, int64_t, int64_t)
 		*r = result;                                                                       \
 		if (y == 0)                                                                        \
 			return BY_ZERO;                                                            \
-		return !FINITE(result) & FINITE(x) & FINITE(y) ? BEYOND : 0;                       \
+		return (!FINITE(result) & FINITE(x) & FINITE(y)) ? BEYOND : 0;                     \
 	}
 
 FLOAT_LOOPS(f32, float)

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "base/compiler.h"
 #include "dsmx/exec.h"
 #include "plan/node.h"
 
