@@ -23,11 +23,17 @@ struct dx_mapping {
 	struct dx_segment data;
 };
 
-/* Robust list entries point into the page; their head may not move: see dx_mesh_live(). */
+/* The kernel's struct robust_list_head. */
 struct dx_robust_head {
 	void *first;
 	long word_offset;
 	void *pending;
+};
+
+/* This thread's robust list over the page: the head may not move while it is the thread's. */
+struct dx_robust {
+	struct dx_robust_head head;
+	struct dx_robust_head *before; /* what the thread had, put back in the end */
 };
 
 struct dx_peer {
@@ -63,7 +69,7 @@ struct dx_mesh {
 	size_t slabs_offset; /* rings are below it in the data */
 	struct dx_frame *spare_frames;
 	const struct dx_mesh_ops *ops;
-	struct dx_robust_head *robust;
+	struct dx_robust *robust; /* NULL: none */
 	struct dx_peer peers[DSMX_ABI_PEERS];
 	struct dx_list rx_waiting; /* rx that somebody or their own close waits for */
 	struct dx_list

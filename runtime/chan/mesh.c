@@ -221,9 +221,11 @@ void dx_mesh_free(struct dx_mesh *mesh)
 		mesh->spare_frames = frame->next_spare;
 		free(frame);
 	}
-	if (mesh->robust !=
-	    NULL) /* this thread lives on: an empty list in place of one in the page */
-		mesh->robust->first = mesh->robust;
+	if (mesh->robust != NULL) { /* this thread lives on: with the list that it had before */
+		(void)syscall(SYS_set_robust_list, mesh->robust->before,
+		              sizeof(*mesh->robust->before));
+		free(mesh->robust);
+	}
 	if (mesh->slabs != NULL)
 		dx_slabs_free(mesh->slabs);
 	dx_segment_close(&mesh->data);
@@ -423,30 +425,33 @@ bool dx_mesh_mapped_by_all(const struct dx_mesh *mesh, uint32_t peer)
 
 int dx_mesh_live(struct dx_mesh *mesh)
 {
-	struct dx_robust_head *head = malloc(sizeof(*head));
+	struct dx_robust *robust = calloc(1, sizeof(*robust));
+	size_t bytes;
 	struct dsmx_live_abi *live =
 		DX_LAYOUT_AT(struct dsmx_live_abi, mesh->page.base, mesh->layout.live, 0);
 	uint32_t tid = (uint32_t)syscall(SYS_gettid);
 
-	if (head == NULL)
+	if (robust == NULL)
 		return -ENOMEM;
 	/* The kernel walks it as a ring: head, one link on each peer's line, head. */
 	for (uint32_t i = 0; i < mesh->params.peers; i++) {
 		live[i].next = i + 1 < mesh->params.peers ? (uint64_t)(uintptr_t)&live[i + 1].next
-		                                          : (uint64_t)(uintptr_t)head;
+		                                          : (uint64_t)(uintptr_t)&robust->head;
 		dx_store_release(DX_EDGE_LIVE, &live[i].word, tid | FUTEX_WAITERS);
 	}
-	*head = (struct dx_robust_head){
+	robust->head = (struct dx_robust_head){
 		.first = &live[0].next,
 		.word_offset = (long)offsetof(struct dsmx_live_abi, word) -
 		               (long)offsetof(struct dsmx_live_abi, next),
 	};
-	if (syscall(SYS_set_robust_list, head, sizeof(*head)) < 0) {
-		free(head);
-		return dx_errno();
+	if (syscall(SYS_get_robust_list, 0, &robust->before, &bytes) < 0 ||
+	    syscall(SYS_set_robust_list, &robust->head, sizeof(robust->head)) < 0) {
+		int code = dx_errno();
+
+		free(robust);
+		return code;
 	}
-	/* Stays with the thread until it ends, even when the mesh is gone: it is never freed. */
-	mesh->robust = head;
+	mesh->robust = robust;
 	return 0;
 }
 
