@@ -30,7 +30,7 @@ struct dx_cgroup {
 struct dx_cgroup_leaf {
 	char v2[DX_CGROUP_PATH];
 	char v1_memory[DX_CGROUP_PATH];
-	int fd;       /* the v2 directory, for clone3(); -1: none */
+	int fd;       /* the v2 directory, to be born in; -1: none */
 	int v1_procs; /* to be written "0" by the worker before it executes its program; -1: none */
 };
 
