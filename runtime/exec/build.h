@@ -31,6 +31,10 @@ struct dx_exec_env {
 	struct ArrowArrayStream *(*find_leaf)(struct dx_exec_env *env, const char *name);
 	const struct dsmx_extension *(*find_extension)(struct dx_exec_env *env, const char *name);
 	void *arg; /* the caller's */
+
+	/* Counted by scans: record batches that were theirs, and those that statistics let them skip. */
+	uint64_t scanned_batches;
+	uint64_t skipped_batches;
 };
 
 /*

@@ -119,19 +119,19 @@ int dx_eval_select(struct dx_eval *eval, const struct dsmx_batch *batch, uint32_
 
 void dx_combine_valid(struct dx_step *step, uint32_t n)
 {
-	const uint8_t *a = step->args[0]->valid;
-	const uint8_t *b = step->arg_count > 1 ? step->args[1]->valid : NULL;
-
 	step->valid = NULL;
-	if (a == NULL && b == NULL)
-		return;
-	step->valid = step->valid_room;
-	if (a == NULL || b == NULL) {
-		memcpy(step->valid_room, a != NULL ? a : b, n);
-		return;
+	for (uint32_t a = 0; a < step->arg_count; a++) {
+		const uint8_t *valid = step->args[a]->valid;
+
+		if (valid == NULL)
+			continue;
+		if (step->valid == NULL)
+			memcpy(step->valid_room, valid, n);
+		else
+			for (uint32_t i = 0; i < n; i++)
+				step->valid_room[i] &= valid[i];
+		step->valid = step->valid_room;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		step->valid_room[i] = a[i] & b[i];
 }
 
 /* Was it a row with a value that failed? Each is done again alone. */

@@ -202,7 +202,7 @@ int dx_eval_make(const struct dsmx_expr *expr, bool plain_dictionaries, struct d
 int dx_block_run(struct dx_eval *eval, const struct dx_block *block,
                  const struct dsmx_batch *frame) DX_MUST_CHECK;
 
-/* valid = both operands' valid, for a step with one or two operands. */
+/* A strict step's nulls: where any operand is null. */
 void dx_combine_valid(struct dx_step *step, uint32_t n);
 
 /* A strict step around step->loop: nulls, and errors of rows that are null left out. */
