@@ -1,65 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* stub.c - operators that are not there yet: weak, so that the real ones take their place */
+/* stub.c - stands in for the reader of Arrow files where that is not linked */
 #include "base/err.h"
-#include "exec/build.h"
+#include "batch/ipc.h"
 
-__attribute__((weak)) int dx_scan_make(struct dx_exec_env *env, const struct dsmx_rel *rel,
-                                       struct dsmx_operator **ret_operator, struct dsmx_error *err)
+__attribute__((weak)) int dx_ipc_column(struct dsmx_ipc_file *file, uint32_t batch, uint32_t column,
+                                        struct dsmx_column *ret_column, bool *ret_wide,
+                                        struct dsmx_error *err)
 {
-	(void)env;
-	(void)rel;
-	(void)ret_operator;
-	return dx_error(err, -EOPNOTSUPP, "no scan yet");
+	(void)file;
+	(void)batch;
+	(void)column;
+	(void)ret_column;
+	(void)ret_wide;
+	return dx_error(err, -EOPNOTSUPP, "Arrow files cannot be read");
 }
 
-__attribute__((weak)) int dx_leaf_make(struct dx_exec_env *env, const struct dsmx_rel *rel,
-                                       struct dsmx_operator **ret_operator, struct dsmx_error *err)
+__attribute__((weak)) bool dx_ipc_range(const struct dsmx_ipc_file *file, uint32_t batch,
+                                        uint32_t column, int64_t *ret_min, int64_t *ret_max)
 {
-	(void)env;
-	(void)rel;
-	(void)ret_operator;
-	return dx_error(err, -EOPNOTSUPP, "no leaf yet");
+	(void)file;
+	(void)batch;
+	(void)column;
+	(void)ret_min;
+	(void)ret_max;
+	return false;
 }
 
-__attribute__((weak)) int dx_join_make(const struct dsmx_rel *rel, struct dsmx_operator *left,
-                                       struct dsmx_operator *right,
-                                       struct dsmx_operator **ret_operator, struct dsmx_error *err)
+__attribute__((weak)) uint32_t dsmx_ipc_batch_rows(const struct dsmx_ipc_file *file, uint32_t batch)
 {
-	(void)rel;
-	(void)left;
-	(void)right;
-	(void)ret_operator;
-	return dx_error(err, -EOPNOTSUPP, "no join yet");
-}
-
-__attribute__((weak)) int dx_aggregate_make(const struct dsmx_rel *rel, struct dsmx_operator *input,
-                                            struct dsmx_operator **ret_operator,
-                                            struct dsmx_error *err)
-{
-	(void)rel;
-	(void)input;
-	(void)ret_operator;
-	return dx_error(err, -EOPNOTSUPP, "no aggregate yet");
-}
-
-__attribute__((weak)) int dx_sort_make(const struct dsmx_rel *rel, const struct dsmx_rel *limit,
-                                       struct dsmx_operator *input,
-                                       struct dsmx_operator **ret_operator, struct dsmx_error *err)
-{
-	(void)rel;
-	(void)limit;
-	(void)input;
-	(void)ret_operator;
-	return dx_error(err, -EOPNOTSUPP, "no sort yet");
-}
-
-__attribute__((weak)) int dx_file_cache_new(struct dx_file_cache **ret_cache)
-{
-	*ret_cache = NULL;
+	(void)file;
+	(void)batch;
 	return 0;
-}
-
-__attribute__((weak)) void dx_file_cache_free(struct dx_file_cache *cache)
-{
-	(void)cache;
 }
