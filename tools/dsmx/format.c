@@ -78,7 +78,7 @@ static int csv_batch(struct format_state *state, const struct dsmx_batch *batch,
 
 			if (i > 0)
 				out_char(state->out, ',');
-			if (value_is_null(column, row))
+			if (dsmx_column_is_null(column, row))
 				continue;
 			text = value_text(type, column, row, &state->scratch);
 			if (dsmx_type_is_text(type))
@@ -133,7 +133,7 @@ static void json_value(struct format_state *state, struct dsmx_type type,
 {
 	struct value_text text;
 
-	if (value_is_null(column, row)) {
+	if (dsmx_column_is_null(column, row)) {
 		out_text(state->out, "null");
 		return;
 	}

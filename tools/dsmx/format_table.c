@@ -163,7 +163,7 @@ static int table_batch(struct format_state *state, const struct dsmx_batch *batc
 		for (uint32_t i = 0; i < table->columns; i++) {
 			struct value_text text = { "", 0 };
 
-			if (!value_is_null(&batch->columns[i], row))
+			if (!dsmx_column_is_null(&batch->columns[i], row))
 				text = value_text(state->schema->fields[i].type, &batch->columns[i],
 				                  row, &state->scratch);
 			add_cell(table, i, text.bytes, text.len);

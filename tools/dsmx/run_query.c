@@ -44,12 +44,20 @@ static void on_signal(int number)
 		dsmx_query_cancel(query);
 }
 
-static void catch_signals(void)
+/* A signal that was ignored when we came stays so: the shell means it for background jobs. */
+static void catch_signal(int number)
 {
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+	struct sigaction before;
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+		sigaction(number, &action, NULL);
+}
+
+static void catch_signals(void)
+{
+	catch_signal(SIGINT);
+	catch_signal(SIGTERM);
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -373,7 +381,7 @@ int run_source(const struct run_options *options, const struct run_source *sourc
 		run_plan(&run, source);
 	else
 		run_script(&run, source);
-	if (!run.failed && out_flush(&run.out) < 0)
+	if (out_flush(&run.out) < 0 && !run.failed)
 		write_failed(&run);
 	out_fini(&run.out);
 	if (run.session != NULL)

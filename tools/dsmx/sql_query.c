@@ -421,6 +421,11 @@ void sql_select(struct sql *sql, const PgQuery__SelectStmt *select)
 		sql_fail(sql, err.code != 0 ? err.code : -EINVAL, -1, "%s", err.message);
 }
 
+static int statement_start(const char *text, const PgQuery__RawStmt *raw)
+{
+	return raw->stmt_location + (int)strspn(text + raw->stmt_location, " \t\r\n");
+}
+
 int sql_plan(const struct sql_script *script, uint32_t index, const struct sql_options *options,
              struct dsmx_plan **ret_plan, struct sql_error *err)
 {
@@ -431,12 +436,11 @@ int sql_plan(const struct sql_script *script, uint32_t index, const struct sql_o
 	if (dsmx_plan_new(&sql.plan) < 0)
 		sql_fail(&sql, -ENOMEM, -1, "out of memory");
 	else if (raw->stmt->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
-		sql_unsupported(&sql,
-		                raw->stmt_location +
-		                        (int)strspn(script->text + raw->stmt_location, " \t\r\n"),
-		                "a statement other than SELECT");
+		sql_unsupported(&sql, -1, "a statement other than SELECT");
 	else
 		sql_select(&sql, raw->stmt->select_stmt);
+	if (err->code == -EOPNOTSUPP && err->location < 0)
+		err->location = statement_start(script->text, raw);
 	for (uint32_t i = 0; i < sql.table_count; i++)
 		dsmx_ipc_close(sql.tables[i].file);
 	arena_free(&sql.arena);

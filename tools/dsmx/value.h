@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * value.h - one value of a result as text, as PostgreSQL writes it
+ * value.h - one value of a result as text, as psql prints it
  */
 #ifndef DSMX_TOOL_VALUE_H
 #define DSMX_TOOL_VALUE_H
@@ -26,11 +26,6 @@ struct value_text {
 };
 
 void value_scratch_fini(struct value_scratch *scratch);
-
-static inline bool value_is_null(const struct dsmx_column *column, uint32_t row)
-{
-	return column->validity != NULL && (column->validity[row >> 3] >> (row & 7) & 1) == 0;
-}
 
 /* The text of a value that is not null; stays until the next call or until the batch is gone. */
 struct value_text value_text(struct dsmx_type type, const struct dsmx_column *column, uint32_t row,
