@@ -44,3 +44,12 @@ DSMX_API __attribute__((weak)) int dsmx_plan_decode(const void *bytes, size_t le
 	(void)ret_plan;
 	return dx_error(err, -EOPNOTSUPP, "plans cannot be decoded yet");
 }
+
+DSMX_API __attribute__((weak)) int dsmx_plan_encode(const struct dsmx_plan *plan, void **ret_bytes,
+                                                    size_t *ret_len, struct dsmx_error *err)
+{
+	(void)plan;
+	(void)ret_bytes;
+	(void)ret_len;
+	return dx_error(err, -EOPNOTSUPP, "plans cannot be encoded yet");
+}

@@ -335,6 +335,7 @@ static struct dsmx_session *new_session(const struct dsmx_session_options *optio
 	session->eventfd = -1;
 	session->extensions[0] = options->extensions;
 	dx_list_init(&session->queries);
+	session->leases.budget_bytes = options->data_bytes / 4;
 	(void)snprintf(session->isolation, sizeof(session->isolation), "none");
 	while (session->id == 0)
 		(void)!getrandom(&session->id, sizeof(session->id), 0);

@@ -18,6 +18,7 @@
 #include "chan/mesh.h"
 #include "dsmx/session.h"
 #include "exchange/service.h"
+#include "session/lease.h"
 #include "task/task.h"
 #include "worker/cgroup.h"
 #include "worker/handshake.h"
@@ -36,6 +37,10 @@ struct dsmx_session {
 	struct dx_service *service;
 	const struct dsmx_extension *extensions[2]; /* the leader's, NULL-ended */
 	struct dx_list queries;                     /* query.c's */
+	struct dx_leases leases;
+	struct dx_wait_fd
+		cancel_fd; /* query.c's: dsmx_query_cancel() writes to it; fd 0: none yet */
+	struct dx_source cancel_source;
 	/* query.c's: close every query; called first by dsmx_session_close(). NULL: there never was one. */
 	void (*close_queries)(struct dsmx_session *session);
 

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * query.c - the leader's side of a query: start, next, cancel, close
+ *
+ *	RUNNING ──▶ ENDED				the root's stream said so
+ *	   │ ──▶ FAILED					cancelled, timed out, or a cause is known
+ *	   └──▶ FAILING ──▶ FAILED			a stream broke, and why is not known yet
+ *
+ * The root's fragment is a task of the leader's reactor, which runs only inside the calls below. It reads one
+ * batch ahead of the application and parks. FAILING: a dead peer or a cancelled stream is never a cause; the
+ * supervisor's verdict or the earliest operator's error takes its place, or after 100 ms it stands.
+ */
+#include "session/query.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/order.h"
+
+#define CAUSE_NS (100 * DX_NS_PER_MS)
+
+/* --- the root's task --------------------------------------------------------------------------------------- */
+
+static int start_root(struct dsmx_query *q, struct dsmx_cx *cx)
+{
+	struct dsmx_operator *op;
+	struct dsmx_stream *stream;
+	int r = dx_query_root(q->inner, cx, &op, &stream, cx->err);
+
+	if (r < 0)
+		return r;
+	q->op = op;
+	q->stream = stream;
+	return 0;
+}
+
+static int root_poll(struct dx_task *task, struct dsmx_cx *cx)
+{
+	struct dsmx_query *q = DX_CONTAINER(task, struct dsmx_query, root);
+	int r;
+
+	if (q->has_batch)
+		return 0;
+	r = q->stream == NULL ? start_root(q, cx) : 0;
+	if (r < 0)
+		return r;
+	r = q->stream->ops->poll_next(q->stream, cx, &q->batch);
+	if (r == -EAGAIN)
+		return 0;
+	if (r == 1) {
+		q->has_batch = true;
+		return 0;
+	}
+	return r == 0 ? 1 : r;
+}
+
+static void root_end(struct dx_task *task, int result, const struct dsmx_error *err)
+{
+	struct dsmx_query *q = DX_CONTAINER(task, struct dsmx_query, root);
+
+	q->root_runs = false;
+	if (result > 0) {
+		q->state = DX_QUERY_ENDED;
+		return;
+	}
+	q->error = *err;
+	if (q->error.code != result)
+		(void)dx_error(&q->error, result, "%s", dx_strerror(result));
+	q->state = DX_QUERY_FAILING;
+	q->cause_deadline_ns = dx_now_ns() + CAUSE_NS;
+}
+
+/* --- failing -------------------------------------------------------------------------------------------------- */
+
+static void fail(struct dsmx_query *q)
+{
+	q->state = DX_QUERY_FAILED;
+	q->has_batch = false;
+	q->stats.run_ns = dx_now_ns() - q->start_ns;
+}
+
+static bool is_symptom(int code)
+{
+	return code == -EOWNERDEAD || code == -ECANCELED || code == -EPIPE;
+}
+
+/* The supervisor's word on any dead process that this query was dealt to. */
+static bool find_verdict(struct dsmx_query *q)
+{
+	struct dsmx_session *s = q->session;
+
+	for (uint32_t i = 0; i < q->placements; i++) {
+		uint32_t peer = q->placement[i];
+		const struct dx_verdict *v =
+			dx_session_verdict(s, peer, dx_mesh_epoch(s->mesh, peer));
+		int exchange = q->error.exchange;
+
+		if (v == NULL)
+			continue;
+		(void)dx_session_verdict_error(v, &q->error);
+		q->error.exchange = exchange;
+		return true;
+	}
+	return false;
+}
+
+static void look_for_cause(struct dsmx_query *q)
+{
+	struct dsmx_error cause;
+
+	if (q->state != DX_QUERY_FAILING)
+		return;
+	if (is_symptom(q->error.code)) {
+		if (dx_query_cause(q->inner, &cause))
+			q->error = cause;
+		else if (q->session->broken.code != 0)
+			q->error = q->session->broken;
+		else if (!find_verdict(q) && dx_now_ns() < q->cause_deadline_ns)
+			return;
+	}
+	fail(q);
+}
+
+/* What ends a query from outside. */
+static void look_outside(struct dsmx_query *q)
+{
+	if (q->state != DX_QUERY_RUNNING && q->state != DX_QUERY_FAILING)
+		return;
+	if (dx_load_plain(&q->cancelled) != 0) {
+		(void)dx_error(&q->error, -ECANCELED, "the query was cancelled");
+		fail(q);
+	} else if (dx_now_ns() >= q->deadline_ns) {
+		(void)dx_error(&q->error, -ETIMEDOUT, "the query did not end within its %llu ms",
+		               (unsigned long long)((q->deadline_ns - q->start_ns) / DX_NS_PER_MS));
+		fail(q);
+	} else if (q->session->broken.code != 0) {
+		q->error = q->session->broken;
+		fail(q);
+	}
+}
+
+/* --- waking from outside ----------------------------------------------------------------------------------------- */
+
+static bool cancel_look(struct dx_source *source)
+{
+	struct dsmx_session *s = DX_CONTAINER(source, struct dsmx_session, cancel_source);
+	uint64_t count;
+
+	if (s->cancel_fd.fired == 0)
+		return false;
+	s->cancel_fd.fired = 0;
+	return read(s->cancel_fd.fd, &count, sizeof(count)) > 0;
+}
+
+static int make_cancel(struct dsmx_session *s)
+{
+	int r;
+
+	if (s->cancel_fd.fd > 0)
+		return 0;
+	s->cancel_fd = (struct dx_wait_fd){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		                            .events = 1 /* POLLIN */ };
+	if (s->cancel_fd.fd < 0)
+		return dx_errno();
+	r = dx_wait_add_fd(dx_reactor_wait(s->reactor), &s->cancel_fd);
+	if (r < 0) {
+		close(s->cancel_fd.fd);
+		s->cancel_fd.fd = 0;
+		return r;
+	}
+	s->cancel_source.look = cancel_look;
+	dx_reactor_add_source(s->reactor, &s->cancel_source);
+	return 0;
+}
+
+/* Everything that queries left in the session. */
+static void close_queries(struct dsmx_session *s)
+{
+	dx_list_each(link, &s->queries)
+		dsmx_query_close(DX_CONTAINER(link, struct dsmx_query, link));
+	if (s->cancel_fd.fd > 0) {
+		dx_reactor_remove_source(s->reactor, &s->cancel_source);
+		dx_wait_remove_fd(dx_reactor_wait(s->reactor), &s->cancel_fd);
+		close(s->cancel_fd.fd);
+		s->cancel_fd.fd = 0;
+	}
+}
+
+void dsmx_query_cancel(struct dsmx_query *query)
+{
+	static const uint64_t one = 1;
+	int saved = errno;
+
+	dx_store_plain(&query->cancelled, 1);
+	(void)!write(query->session->cancel_fd.fd, &one, sizeof(one));
+	errno = saved;
+}
+
+/* --- start ---------------------------------------------------------------------------------------------------------- */
+
+/* Workers that are there and whose segments everybody has mapped; the leader alone where there are none. */
+static uint32_t place(const struct dsmx_session *s, uint8_t *ret_placement)
+{
+	uint32_t count = 0;
+
+	for (uint32_t p = 1; p <= s->options.workers; p++)
+		if (dx_mesh_alive(s->mesh, p) && dx_mesh_mapped_by_all(s->mesh, p))
+			ret_placement[count++] = (uint8_t)p;
+	if (s->options.workers == 0)
+		ret_placement[count++] = DSMX_ABI_LEADER;
+	return count;
+}
+
+static uint64_t deadline_of(const struct dsmx_query_options *options, uint64_t start_ns)
+{
+	if (options == NULL || options->timeout_ms == 0)
+		return DX_NEVER;
+	return start_ns + options->timeout_ms * DX_NS_PER_MS;
+}
+
+static int check_start(struct dsmx_session *s, uint8_t *placement, uint32_t *ret_count,
+                       struct dsmx_error *err)
+{
+	if (s->broken.code != 0) {
+		if (err != NULL)
+			*err = s->broken;
+		return s->broken.code;
+	}
+	*ret_count = place(s, placement);
+	if (*ret_count == 0)
+		return dx_error(err, -EOWNERDEAD,
+		                "no worker of the session is alive: open another session");
+	return make_cancel(s);
+}
+
+/* Distribute, encode; what runs is decoded from these bytes, here as in the workers. */
+static int offer(struct dsmx_query *q, struct dsmx_plan *plan, struct dsmx_error *err)
+{
+	void *bytes = NULL;
+	size_t len = 0;
+	int r = dsmx_plan_distribute(plan, q->placements, err);
+
+	if (r == 0)
+		r = dsmx_plan_encode(plan, &bytes, &len, err);
+	if (r == 0)
+		r = dx_query_offer(q->session->service, bytes, len, q->placement, q->placements,
+		                   q->leaves, &q->inner, err);
+	free(bytes);
+	return r;
+}
+
+static int start(struct dsmx_session *s, struct dsmx_plan *plan,
+                 const struct dsmx_query_options *options, uint64_t start_ns,
+                 struct dsmx_query **ret_query, struct dsmx_error *err)
+{
+	struct dsmx_query *q = calloc(1, sizeof(*q));
+	int r;
+
+	if (q == NULL)
+		return dx_error(err, -ENOMEM, "no memory for a query");
+	q->session = s;
+	q->start_ns = start_ns;
+	q->deadline_ns = deadline_of(options, q->start_ns);
+	q->leaves = options == NULL ? NULL : options->leaves;
+	r = check_start(s, q->placement, &q->placements, err);
+	if (r == 0)
+		r = offer(q, plan, err);
+	if (r < 0) {
+		free(q);
+		return r;
+	}
+	q->stats.plan_ns = dx_now_ns() - q->start_ns;
+	dx_list_append(&s->queries, &q->link);
+	s->close_queries = close_queries;
+	q->root = (struct dx_task){ .name = "root", .poll = root_poll, .end = root_end };
+	q->root_runs = true;
+	dx_task_start(s->reactor, &q->root);
+	*ret_query = q;
+	return 0;
+}
+
+int dsmx_query_start(struct dsmx_session *session, struct dsmx_plan *plan,
+                     const struct dsmx_query_options *options, struct dsmx_query **ret_query,
+                     struct dsmx_error *err)
+{
+	uint64_t start_ns = dx_now_ns();
+	int r;
+
+	if (session == NULL || plan == NULL || ret_query == NULL ||
+	    (options != NULL && options->size < sizeof(*options)))
+		return dx_error(err, -EINVAL,
+		                "a session, a plan and a place for the query are needed");
+	r = dx_session_enter(session, err);
+	if (r < 0)
+		return r;
+	r = start(session, plan, options, start_ns, ret_query, err);
+	dx_session_leave(session);
+	return r;
+}
+
+int dsmx_query_start_bytes(struct dsmx_session *session, const void *bytes, size_t len,
+                           const struct dsmx_query_options *options, struct dsmx_query **ret_query,
+                           struct dsmx_error *err)
+{
+	struct dsmx_plan *plan;
+	int r;
+
+	if (session == NULL || bytes == NULL)
+		return dx_error(err, -EINVAL, "a session and bytes are needed");
+	r = dsmx_plan_decode(bytes, len, &plan, err);
+	if (r < 0)
+		return r;
+	r = dsmx_query_start(session, plan, options, ret_query, err);
+	dsmx_plan_free(plan);
+	return r;
+}
+
+/* --- next ------------------------------------------------------------------------------------------------------------ */
+
+static void first_row(struct dsmx_query *q)
+{
+	if (q->stats.rows == 0)
+		q->stats.first_row_ns = dx_now_ns() - q->start_ns;
+	q->stats.rows += q->batch.selected;
+}
+
+/* 1: a batch is there; 0: the end; else as dsmx_query_next(). */
+static int wait_for_batch(struct dsmx_query *q, uint64_t until_ns, struct dsmx_error *err)
+{
+	struct dx_reactor *reactor = q->session->reactor;
+
+	if (q->given) {
+		q->given = q->has_batch = false;
+		if (q->root_runs)
+			dx_task_wake(&q->root);
+	}
+	for (;;) {
+		uint64_t deadline = q->deadline_ns < until_ns ? q->deadline_ns : until_ns;
+		int r;
+
+		look_outside(q);
+		look_for_cause(q);
+		if (q->state == DX_QUERY_FAILED) {
+			if (err != NULL)
+				*err = q->error;
+			return q->error.code;
+		}
+		if (q->has_batch && q->batch.selected > 0)
+			return 1;
+		if (q->has_batch) { /* an empty one */
+			q->has_batch = false;
+			dx_task_wake(&q->root);
+		}
+		if (q->state == DX_QUERY_ENDED) {
+			if (q->stats.run_ns == 0)
+				q->stats.run_ns = dx_now_ns() - q->start_ns;
+			return 0;
+		}
+		if (q->state == DX_QUERY_FAILING && q->cause_deadline_ns < deadline)
+			deadline = q->cause_deadline_ns;
+		r = dx_reactor_turn(reactor, deadline);
+		if (r == 0 && until_ns != DX_NEVER && (until_ns == 0 || dx_now_ns() >= until_ns))
+			return until_ns == 0 ? -EAGAIN : -ETIMEDOUT;
+	}
+}
+
+static uint64_t until(int64_t timeout_ms)
+{
+	if (timeout_ms < 0)
+		return DX_NEVER;
+	return timeout_ms == 0 ? 0 : dx_now_ns() + (uint64_t)timeout_ms * DX_NS_PER_MS;
+}
+
+int dsmx_query_next_batch(struct dsmx_query *query, int64_t timeout_ms,
+                          struct dsmx_batch *ret_batch, struct dsmx_error *err)
+{
+	int r = dx_session_enter(query->session, err);
+
+	if (r < 0)
+		return r;
+	r = wait_for_batch(query, until(timeout_ms), err);
+	if (r == 1) {
+		query->given = true;
+		first_row(query);
+		*ret_batch = query->batch;
+	}
+	dx_session_leave(query->session);
+	return r;
+}
+
+int dsmx_query_next(struct dsmx_query *query, int64_t timeout_ms, struct ArrowArray *ret_array,
+                    struct dsmx_error *err)
+{
+	int r = dx_session_enter(query->session, err);
+
+	if (r < 0)
+		return r;
+	r = wait_for_batch(query, until(timeout_ms), err);
+	if (r == 1) {
+		r = dx_lease_export(&query->session->leases, dsmx_query_schema(query),
+		                    &query->batch, ret_array);
+		if (r == 0) {
+			query->given = true;
+			first_row(query);
+		} else {
+			(void)dx_error(err, r, "cannot hand %u rows out: %s", query->batch.selected,
+			               dx_strerror(r));
+		}
+		r = r == 0 ? 1 : r;
+	}
+	dx_session_leave(query->session);
+	return r;
+}
+
+/* --- the end ---------------------------------------------------------------------------------------------------------- */
+
+static void release_leaves(struct dsmx_query *q)
+{
+	for (const struct dsmx_leaf *leaf = q->leaves; leaf != NULL && leaf->name != NULL; leaf++)
+		if (leaf->stream->release != NULL)
+			leaf->stream->release(leaf->stream);
+}
+
+void dsmx_query_close(struct dsmx_query *query)
+{
+	if (query == NULL)
+		return;
+	if (query->root_runs)
+		dx_task_stop(&query->root);
+	if (query->stream != NULL)
+		query->stream->ops->close(query->stream);
+	if (query->op != NULL)
+		query->op->ops->free(query->op);
+	dx_query_close(query->inner);
+	release_leaves(query);
+	dx_list_unlink(&query->link);
+	free(query);
+}
+
+const struct dsmx_schema *dsmx_query_schema(const struct dsmx_query *query)
+{
+	return dsmx_plan_schema(dx_query_plan(query->inner));
+}
+
+void dsmx_query_stats(const struct dsmx_query *query, struct dsmx_query_stats *ret_stats)
+{
+	*ret_stats = query->stats;
+	dx_query_sum(query->inner, ret_stats);
+}
+
+int dsmx_query_explain(const struct dsmx_query *query, bool analyze, char **ret_text)
+{
+	return dx_query_text(query->inner, analyze, ret_text);
+}
+
+/* --- a descriptor to poll ------------------------------------------------------------------------------------------------ */
+
+int dsmx_session_fd(struct dsmx_session *session)
+{
+	int fd = dx_wait_pollable(dx_reactor_wait(session->reactor));
+
+	if (fd >= 0)
+		return fd;
+	return session->eventfd >= 0 ? session->eventfd : -EOPNOTSUPP;
+}

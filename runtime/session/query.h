@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * query.h - a query in the leader, and the arrays that it handed out
+ */
+#ifndef DX_SESSION_QUERY_H
+#define DX_SESSION_QUERY_H
+
+#include "exchange/query.h"
+#include "session/lease.h"
+#include "session/session.h"
+
+enum dx_query_state {
+	DX_QUERY_RUNNING,
+	DX_QUERY_ENDED,
+	DX_QUERY_FAILING, /* a stream broke; the cause is not known yet */
+	DX_QUERY_FAILED,
+};
+
+struct dsmx_query {
+	struct dx_list link;
+	struct dsmx_session *session;
+	struct dx_query *inner;
+	enum dx_query_state state;
+	struct dx_task root;
+	bool root_runs;
+	struct dsmx_operator *op;
+	struct dsmx_stream *stream;
+	struct dsmx_batch batch;
+	bool has_batch;     /* the root's, read ahead */
+	bool given;         /* it is the application's until the next call */
+	uint32_t cancelled; /* stored by any thread or signal handler */
+	uint64_t start_ns;
+	uint64_t deadline_ns;
+	uint64_t cause_deadline_ns;
+	struct dsmx_error error;
+	struct dsmx_query_stats stats; /* the leader's own fields */
+	const struct dsmx_leaf *leaves;
+	uint32_t placements;
+	uint8_t placement[64];
+};
+
+#endif /* DX_SESSION_QUERY_H */
