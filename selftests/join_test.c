@@ -234,6 +234,175 @@ TEST(join_anti, "an anti join gives left rows that have no match, those with nul
 	try_kind(DSMX_JOIN_ANTI, ok);
 }
 
+/* --- laziness ------------------------------------------------------------------------------------------ */
+
+/* An int64 key on both sides, values 0.. times @factor. */
+static void make_numbers(struct join_case *c, enum dsmx_join_kind kind, uint32_t left,
+                         uint32_t right, uint32_t repeat, int64_t factor)
+{
+	static const struct dsmx_type key = { .id = DSMX_INT64 };
+
+	*c = (struct join_case){ .join = { .kind = kind, .key_count = 1 } };
+	make_schemas(c, &key, &key);
+	for (uint32_t i = 0; i < left; i++)
+		table_add(&c->sides[0])[2] = (struct value){ .i = i * factor };
+	for (uint32_t i = 0; i < right; i++)
+		table_add(&c->sides[1])[0] = (struct value){ .i = i / repeat * factor };
+}
+
+static void free_case(struct join_case *c)
+{
+	table_free(&c->sides[0]);
+	table_free(&c->sides[1]);
+}
+
+TEST(join_build_first, "the left input is not executed before the right one has ended")
+{
+	struct dsmx_error error;
+	struct dsmx_cx cx = { .slice_end_ns = 0, .err = &error };
+	struct dsmx_operator *op;
+	struct dsmx_stream *stream;
+	struct dsmx_batch batch;
+	struct join_case c;
+
+	make_numbers(&c, DSMX_JOIN_INNER, 500, 500, 1, 1);
+	for (int s = 0; s < 2; s++)
+		source_init(&c.sources[s], &c.sides[s], 7);
+	c.rel.join = c.join;
+	CHECK_EQ(dx_join_make(&c.rel, &c.sources[0].base, &c.sources[1].base, &op, &error), 0);
+	CHECK_EQ(op->ops->execute(op, &cx, 0, &stream), 0);
+	while (stream->ops->poll_next(stream, &cx, &batch) == -EAGAIN)
+		if (!c.sources[1].ended)
+			CHECK_EQ(c.sources[0].executed, 0);
+	CHECK_EQ(c.sources[0].executed, 1);
+	CHECK_EQ(c.sources[1].closed, 1); /* its exchange is free long before the join ends */
+	stream->ops->close(stream);
+	op->ops->free(op);
+	free_case(&c);
+}
+
+TEST(join_empty_build, "without build rows an inner or semi join never executes its left input")
+{
+	for (int kind = DSMX_JOIN_INNER; kind <= DSMX_JOIN_ANTI; kind++) {
+		bool asks = kind == DSMX_JOIN_LEFT || kind == DSMX_JOIN_ANTI;
+		struct drive drive = { 0 };
+		struct join_case c;
+		struct table seen;
+
+		make_numbers(&c, (enum dsmx_join_kind)kind, 300, 0, 1, 1);
+		CHECK_EQ(run(&c, &drive, 3, &seen), 0);
+		CHECK_EQ(c.sources[0].executed, asks);
+		CHECK_EQ(seen.rows, asks ? 300 : 0);
+		table_free(&seen);
+		free_case(&c);
+	}
+}
+
+/* --- size ---------------------------------------------------------------------------------------------- */
+
+TEST(join_large, "tables of many vectors, in a narrow range of keys and in a wide one")
+{
+	static const int64_t factors[] = { 1, 40, 1000000007 };
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(factors); i++) {
+		struct drive drive = { .hurried = true };
+		struct join_case c;
+		struct table seen;
+
+		make_numbers(&c, DSMX_JOIN_INNER, 60000, 50000, 1, factors[i]);
+		CHECK_EQ(run(&c, &drive, 11, &seen), 0);
+		CHECK_EQ(seen.rows, 50000);
+		for (uint32_t r = 0; r < seen.rows; r++) {
+			CHECK_EQ(table_at(&seen, r, 2)->i, r * factors[i]);
+			CHECK_EQ(table_at(&seen, r, 3)->i, r * factors[i]);
+		}
+		table_free(&seen);
+		free_case(&c);
+	}
+}
+
+TEST(join_many_pairs, "a key with more build rows than a vector gives all its pairs")
+{
+	static const int64_t factors[] = { 1, 1000000007 };
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(factors); i++) {
+		struct drive drive = { .hurried = true };
+		struct join_case c;
+		struct table seen;
+
+		make_numbers(&c, DSMX_JOIN_LEFT, 4, 15000, 5000, factors[i]);
+		CHECK_EQ(run(&c, &drive, 5, &seen), 0);
+		CHECK_EQ(seen.rows, 15001);
+		CHECK(drive.most_rows <= 4096);
+		CHECK(table_at(&seen, 15000, 3)->null);
+		table_free(&seen);
+		free_case(&c);
+	}
+}
+
+/* --- ends ---------------------------------------------------------------------------------------------- */
+
+TEST(join_fails, "an error of either input at any poll is passed on, with its sentence")
+{
+	for (uint32_t i = 0; i < 16; i++) {
+		struct dsmx_operator *op;
+		struct drive drive = { 0 };
+		struct join_case c;
+		struct table seen;
+
+		make_numbers(&c, DSMX_JOIN_LEFT, 3000, 3000, 1, 1);
+		for (int s = 0; s < 2; s++)
+			source_init(&c.sources[s], &c.sides[s], i);
+		c.sources[i % 2].fail_at = 1 + i / 2;
+		c.rel.join = c.join;
+		CHECK_EQ(dx_join_make(&c.rel, &c.sources[0].base, &c.sources[1].base, &op, NULL),
+		         0);
+		CHECK_EQ(drive_operator(&drive, op, &seen), -EIO);
+		CHECK_STR(drive.err.message, "as asked");
+		CHECK_EQ(c.sources[0].closed, c.sources[0].executed);
+		CHECK_EQ(c.sources[1].closed, 1);
+		table_free(&seen);
+		free_case(&c);
+	}
+}
+
+TEST(join_closed, "a join can be closed after any poll")
+{
+	for (uint32_t stop = 1; stop < 80; stop++) {
+		struct drive drive = { .hurried = true, .stop_after = stop };
+		struct join_case c;
+		struct table seen;
+
+		make_numbers(&c, DSMX_JOIN_INNER, 900, 900, 1 + stop % 3,
+		             stop % 2 == 0 ? 1 : 1000000007);
+		CHECK_EQ(run(&c, &drive, stop, &seen), 0);
+		CHECK_EQ(c.sources[0].closed, c.sources[0].executed);
+		CHECK_EQ(c.sources[1].closed, 1);
+		table_free(&seen);
+		free_case(&c);
+	}
+}
+
+TEST(join_refused, "keys of different types, or decimals of different scale, are refused")
+{
+	static const struct dsmx_type pairs[][2] = {
+		{ { .id = DSMX_INT32 }, { .id = DSMX_INT64 } },
+		{ { .id = DSMX_UTF8 }, { .id = DSMX_LARGE_UTF8 } },
+		{ { .id = DSMX_DECIMAL, .precision = 15, .scale = 2 },
+		  { .id = DSMX_DECIMAL, .precision = 15, .scale = 3 } },
+	};
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(pairs); i++) {
+		struct join_case c = { .join = { .key_count = 1 } };
+		struct drive drive = { 0 };
+		struct table seen;
+
+		make_schemas(&c, &pairs[i][0], &pairs[i][1]);
+		CHECK_EQ(run(&c, &drive, 1, &seen), -EINVAL);
+		CHECK_EQ(c.sources[0].freed + c.sources[1].freed, 0); /* still the caller's */
+	}
+}
+
 int main(int argc, char **argv)
 {
 	return harness_main(argc, argv);

@@ -99,7 +99,7 @@ static inline bool type_is_float(struct dsmx_type type)
 /* One of @domain values of a type; they hold its awkward ones. */
 static inline struct value value_random(struct dsmx_type type, uint32_t domain, uint64_t *chance)
 {
-	static const double floats[] = { 0.0, -0.0, NAN, 1.5, -INFINITY, INFINITY, -2.25, 1e30 };
+	static const double floats[] = { 0.0, -0.0, NAN, 1.5, -INFINITY, INFINITY, -2.25, 0x1p40 };
 	struct value value = { 0 };
 	uint32_t n = rows_below(chance, domain);
 
