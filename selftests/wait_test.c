@@ -588,7 +588,7 @@ TEST(wait_armed_stays, "a word that did not fire is not armed again by the next 
 	CHECK_EQ(dx_wait_new(DSMX_WAIT_URING, &wait, NULL), 0);
 	CHECK_EQ(dx_wait_add_word(wait, &word), 0);
 	for (int i = 0; i < 10; i++)
-		CHECK_EQ(dx_wait_sleep(wait, in(1000)), 0);
+		CHECK_EQ(dx_wait_sleep(wait, in(DX_NS_PER_MS)), 0);
 	dx_wait_stats(wait, &stats);
 	CHECK_EQ(stats.arms, 1);
 	CHECK_EQ(stats.sleeps, 10);

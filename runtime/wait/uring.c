@@ -122,12 +122,15 @@ static int move_here(struct uring *uring)
 	return 0;
 }
 
-/* NULL: the queue is full and the kernel takes nothing now. */
+/*
+ * NULL: the queue is full and the kernel takes nothing now. Each time it takes some it also has to make
+ * completions: those that it finds at once could otherwise keep away those of wakes for ever.
+ */
 static struct io_uring_sqe *next_sqe(struct uring *uring)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
 
-	if (sqe == NULL && io_uring_submit(&uring->ring) > 0)
+	if (sqe == NULL && io_uring_submit_and_get_events(&uring->ring) >= 0)
 		sqe = io_uring_get_sqe(&uring->ring);
 	return sqe;
 }
