@@ -368,22 +368,35 @@ static int make_group(struct dx_supervisor *supervisor, struct dsmx_error *err)
 	return r;
 }
 
+/*
+ * The first worker shows what can be had here. Unless the caller named a group, the session goes on with less:
+ * without the limit where no controller serves, without groups where nobody may be born into one.
+ */
+static int start_first(struct dx_supervisor *supervisor, struct dsmx_error *err)
+{
+	struct dx_worker *first = &supervisor->workers[0];
+	int r = dx_worker_spawn(first, err);
+
+	if (r == -EOPNOTSUPP && supervisor->start.memory_max != 0) {
+		supervisor->start.memory_max = 0;
+		(void)snprintf(supervisor->missing, sizeof(supervisor->missing),
+		               "workers run without a memory limit: %.300s", err->message);
+		r = dx_worker_spawn(first, err);
+	}
+	if (r != 0 && supervisor->group.v2[0] != '\0' && !supervisor->group_named) {
+		forgo_group(supervisor, err);
+		r = dx_worker_spawn(first, err);
+	}
+	return r;
+}
+
 static int start_workers(struct dx_supervisor *supervisor, struct dsmx_error *err)
 {
-	for (uint32_t i = 0; i < worker_count(supervisor); i++) {
-		struct dx_worker *worker = &supervisor->workers[i];
-		int r;
+	int r = start_first(supervisor, err);
 
-		r = dx_worker_spawn(worker, err);
-		if (r != 0 && i == 0 && supervisor->group.v2[0] != '\0' &&
-		    !supervisor->group_named && supervisor->start.memory_max == 0) {
-			forgo_group(supervisor, err);
-			r = dx_worker_spawn(worker, err);
-		}
-		if (r != 0)
-			return r;
-	}
-	return 0;
+	for (uint32_t i = 1; r == 0 && i < worker_count(supervisor); i++)
+		r = dx_worker_spawn(&supervisor->workers[i], err);
+	return r;
 }
 
 /* START and the leader's pidfd wait in the socket. */
