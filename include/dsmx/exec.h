@@ -76,6 +76,31 @@ DSMX_API struct dsmx_waker *dsmx_cx_waker(struct dsmx_cx *cx);
 DSMX_API struct dsmx_error *dsmx_cx_error(struct dsmx_cx *cx);
 
 /*
+ * struct dsmx_simple_ops - an operator of at most one input, in two functions
+ *
+ * @next: as poll_next; @input is the input's stream, NULL for a leaf; @state is the caller's
+ * @free: of @state; NULL: there is nothing to free
+ */
+struct dsmx_simple_ops {
+	const char *name;
+	int (*next)(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
+	            struct dsmx_batch *ret_batch);
+	void (*free)(void *state);
+};
+
+/*
+ * dsmx_simple_new() - such an operator; its stream, executing and closing the input are taken care of
+ *
+ * @ops, @schema: borrowed, live as long as the operator
+ * @state: freed with the operator, on success
+ * @input: NULL for a leaf; the operator's on success
+ * Return: 0 or -ENOMEM.
+ */
+DSMX_API int dsmx_simple_new(const struct dsmx_simple_ops *ops, void *state,
+                             const struct dsmx_schema *schema, struct dsmx_operator *input,
+                             struct dsmx_operator **ret_operator);
+
+/*
  * struct dsmx_extension - an operator of the engine's own
  *
  * @name: what the plan calls it, unique in a process
