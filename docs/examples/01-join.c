@@ -5,7 +5,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-
 #include <dsmx/dsmx.h>
 
 static struct dsmx_rel *table(struct dsmx_plan *plan, const char *dir, const char *name)
