@@ -275,22 +275,6 @@ static int run_format(struct dx_eval *eval, struct dx_step *step)
 	return 0;
 }
 
-/* Bytes to text: they must be UTF-8. */
-static int run_check_utf8(struct dx_eval *eval, struct dx_step *step)
-{
-	const struct dx_text *from = step->args[0]->values;
-	uint32_t n = dx_step_rows(eval, step);
-
-	dx_combine_valid(step, n);
-	for (uint32_t i = 0; i < n; i++) {
-		if ((step->valid == NULL || step->valid[i]) && !dx_utf8_is_valid(from[i]))
-			return dx_error(eval->err, -EILSEQ, "bytes that are no UTF-8 text");
-	}
-	if (n > 0)
-		memcpy(step->values_room, from, n * sizeof(*from));
-	return 0;
-}
-
 /* --- choosing ---------------------------------------------------------------------------------------- */
 
 static int emit(struct dx_eval *eval, dx_loop *loop, struct dx_step *arg, struct dsmx_type type,
@@ -363,14 +347,14 @@ static int to_int(struct dx_eval *eval, struct dx_step *arg, struct dsmx_type ty
 
 	if (phys == DX_PHYS_U64) {
 		if (arg->phys == DX_PHYS_I64) {
-			err = emit(eval, i128_of_i64, arg, arg->type, DX_PHYS_I128, 0, &arg);
+			err = emit(eval, i128_of_i64, arg, type, DX_PHYS_I128, 0, &arg);
 			if (err < 0)
 				return err;
 		}
 		return emit(eval, u64_of_i128, arg, type, phys, 0, ret_step);
 	}
 	if (arg->phys == DX_PHYS_I128) {
-		err = emit(eval, i64_of_i128, arg, plain(DSMX_INT64), DX_PHYS_I64, 0, &arg);
+		err = emit(eval, i64_of_i128, arg, type, DX_PHYS_I64, 0, &arg);
 		if (err < 0)
 			return err;
 	}
@@ -387,7 +371,6 @@ static int to_decimal(struct dx_eval *eval, struct dx_step *arg, int scale, stru
                       int digits, struct dx_step **ret_step)
 {
 	enum dx_phys phys = dx_phys_of(type);
-	struct dsmx_type wide = type;
 	int err = 0;
 
 	if (arg->phys == DX_PHYS_I64 && phys == DX_PHYS_I64) {
@@ -396,12 +379,11 @@ static int to_decimal(struct dx_eval *eval, struct dx_step *arg, int scale, stru
 		return emit(eval, i64_scaled, arg, type, phys, shift_by(scale, type.scale, digits),
 		            ret_step);
 	}
-	wide.precision = DSMX_DECIMAL_MAX_DIGITS;
 	if (arg->phys == DX_PHYS_I64)
-		err = emit(eval, i128_of_i64, arg, wide, DX_PHYS_I128, 0, &arg);
+		err = emit(eval, i128_of_i64, arg, type, DX_PHYS_I128, 0, &arg);
 	if (err == 0 && (scale != type.scale || digits != 0))
 		err = emit(
-			eval, i128_scaled, arg, wide, DX_PHYS_I128,
+			eval, i128_scaled, arg, type, DX_PHYS_I128,
 			shift_by(scale, type.scale, digits != 0 ? digits : DSMX_DECIMAL_MAX_DIGITS),
 			&arg);
 	if (err < 0)
@@ -450,7 +432,6 @@ static int from_decimal(struct dx_eval *eval, struct dx_step *arg, struct dsmx_t
 static int from_float(struct dx_eval *eval, struct dx_step *arg, struct dsmx_type type,
                       struct dx_step **ret_step)
 {
-	struct dsmx_type wide = { .id = DSMX_DECIMAL, .precision = DSMX_DECIMAL_MAX_DIGITS };
 	int err;
 
 	if (arg->phys == DX_PHYS_F32) {
@@ -463,12 +444,11 @@ static int from_float(struct dx_eval *eval, struct dx_step *arg, struct dsmx_typ
 	if (type.id == DSMX_FLOAT32)
 		return emit(eval, f32_of_f64, arg, type, DX_PHYS_F32, 0, ret_step);
 	if (type.id == DSMX_DECIMAL) {
-		wide.scale = type.scale;
-		err = emit(eval, d128_of_f64, arg, wide, DX_PHYS_I128,
+		err = emit(eval, d128_of_f64, arg, type, DX_PHYS_I128,
 		           shift_by(0, type.scale, type.precision), &arg);
-		return err < 0 ? err : dx_compile_digits(eval, arg, type, ret_step);
+		return err < 0 ? err : to_decimal(eval, arg, type.scale, type, 0, ret_step);
 	}
-	err = emit(eval, i128_of_f64, arg, wide, DX_PHYS_I128, 0, &arg);
+	err = emit(eval, i128_of_f64, arg, type, DX_PHYS_I128, 0, &arg);
 	return err < 0 ? err : to_int(eval, arg, type, ret_step);
 }
 
@@ -514,11 +494,8 @@ static int text_to(struct dx_eval *eval, struct dx_step *arg, struct dsmx_type t
 {
 	struct dx_step like = { .run = run_parse, .type = type, .args = &arg, .arg_count = 1 };
 
-	if (dsmx_type_is_text(type)) {
-		if (arg->type.id != DSMX_BINARY)
-			return alias(eval, arg, type, ret_step);
-		like.run = run_check_utf8;
-	}
+	if (dsmx_type_is_text(type))
+		return alias(eval, arg, type, ret_step);
 	return dx_emit(eval, &like, ret_step);
 }
 
@@ -560,7 +537,7 @@ int dx_compile_cast(struct dx_eval *eval, struct dx_step *arg, struct dsmx_type 
 		*ret_step = arg;
 		return 0;
 	}
-	if (dsmx_type_is_text(from))
+	if (dsmx_type_is_text(from) && from.id != DSMX_BINARY)
 		return text_to(eval, arg, type, ret_step);
 	if (dsmx_type_is_text(type) && type.id != DSMX_BINARY)
 		return to_text(eval, arg, type, ret_step);

@@ -88,16 +88,6 @@ static size_t ascii(struct dx_text text)
 	return at;
 }
 
-bool dx_utf8_is_valid(struct dx_text text)
-{
-	for (size_t at = ascii(text), step; at < text.len; at += step) {
-		step = sequence((const unsigned char *)text.bytes + at, text.len - at);
-		if (step == 0)
-			return false;
-	}
-	return true;
-}
-
 uint32_t dx_utf8_count(struct dx_text text)
 {
 	size_t at = ascii(text);

@@ -8,7 +8,6 @@
 #ifndef DX_EXEC_TEXTS_H
 #define DX_EXEC_TEXTS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/compiler.h"
@@ -29,7 +28,6 @@ int dx_texts_reserve(struct dx_texts *texts, size_t bytes) DX_MUST_CHECK;
 /* Bytes of the character at @text, of which @len > 0 bytes are there. */
 size_t dx_utf8_step(const char *text, size_t len);
 
-bool dx_utf8_is_valid(struct dx_text text);
 uint32_t dx_utf8_count(struct dx_text text);
 
 /* The bytes of the first @characters characters. */
