@@ -8,8 +8,6 @@
  */
 #include "format.h"
 
-#include "partial.h"
-
 #include <string.h>
 
 static int nothing_to_begin(struct format_state *state, struct dsmx_error *err)

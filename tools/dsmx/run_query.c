@@ -16,7 +16,6 @@
 
 #include "../lib/progress.h"
 #include "commands.h"
-#include "partial.h"
 #include "run.h"
 #include "sql.h"
 
@@ -97,10 +96,6 @@ static bool open_session(struct run *run)
 
 	if (run->session != NULL)
 		return true;
-	if (dsmx_session_open == NULL || dsmx_query_start == NULL) {
-		fail(run, -EOPNOTSUPP, &err);
-		return false;
-	}
 	r = dsmx_session_open(&options, &run->session, &err);
 	if (r < 0)
 		fail(run, r, &err);
@@ -268,8 +263,7 @@ static void emit_plan(struct run *run, const struct dsmx_plan *plan)
 	struct out file;
 	void *bytes;
 	size_t len;
-	int r = dsmx_plan_encode == NULL ? -EOPNOTSUPP : dsmx_plan_encode(plan, &bytes, &len, &err),
-	    fd;
+	int r = dsmx_plan_encode(plan, &bytes, &len, &err), fd;
 
 	if (r < 0) {
 		fail(run, r, &err);
@@ -314,9 +308,7 @@ static void run_plan(struct run *run, const struct run_source *source)
 	int r;
 
 	if (run->options->explain || run->options->emit_plan != NULL) {
-		r = dsmx_plan_decode == NULL
-		            ? -EOPNOTSUPP
-		            : dsmx_plan_decode(source->bytes, source->len, &plan, &err);
+		r = dsmx_plan_decode(source->bytes, source->len, &plan, &err);
 		if (r < 0) {
 			fail(run, r, &err);
 			return;
@@ -384,8 +376,7 @@ int run_source(const struct run_options *options, const struct run_source *sourc
 	if (out_flush(&run.out) < 0 && !run.failed)
 		write_failed(&run);
 	out_fini(&run.out);
-	if (run.session != NULL)
-		dsmx_session_close(run.session);
+	dsmx_session_close(run.session);
 	if (caught != 0)
 		return 128 + caught;
 	return run.failed ? EXIT_ERROR : EXIT_OK;

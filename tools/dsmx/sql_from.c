@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "partial.h"
 #include "sql_tree.h"
 
 /* --- files ---------------------------------------------------------------------------------------------- */

@@ -72,10 +72,11 @@ static struct sql_expr *bind_scalar(struct sql *sql, const PgQuery__FuncCall *ca
 	struct sql_list args = { 0 };
 
 	if (call->n_args < functions[row].args_min || call->n_args > functions[row].args_max)
-		return sql_fail(sql, -EINVAL, call->location, "%s takes %u%s%s arguments",
-		                functions[row].name, functions[row].args_min,
-		                functions[row].args_max > functions[row].args_min ? " or " : "",
-		                functions[row].args_max > functions[row].args_min ? "3" : "");
+		return sql_fail(sql, -EINVAL, call->location, "%s takes %s", functions[row].name,
+		                functions[row].args_max == 1 ? "one argument"
+		                : functions[row].args_min == 2 && functions[row].args_max == 2
+		                        ? "two arguments"
+		                        : "two or three arguments");
 	for (size_t i = 0; i < call->n_args; i++)
 		sql_push(sql, &args, sql_bind(sql, call->args[i]));
 	return sql_call_list(sql, functions[row].function, call->location, &args);

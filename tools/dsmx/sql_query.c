@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "partial.h"
 #include "sql_parse.h"
 #include "sql_tree.h"
 
@@ -101,7 +100,8 @@ static int position(struct sql *sql, const struct query *query, const PgQuery__N
 		return -1;
 	if (node->a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL) {
 		sql_fail(sql, -EINVAL, node->a_const->location,
-		         "%s by a constant that is no position has no sense", sql->clause);
+		         "%s takes columns, expressions or positions, not this constant",
+		         sql->clause);
 		return -1;
 	}
 	at = node->a_const->ival->ival;
