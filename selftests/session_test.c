@@ -445,6 +445,45 @@ TEST(session_bad_workers,
 	}
 }
 
+TEST(session_plugin_missing,
+     "a plug-in that cannot be loaded fails the opening with the loader's sentence")
+{
+	static const char *const rows[] = { "/nonexistent/plugin.so", "/etc/passwd" };
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
+		const char *plugins[] = { rows[i], NULL };
+		struct dsmx_session_options options = options_of(1, NULL);
+		struct dsmx_session *session;
+		struct dsmx_error err;
+
+		options.plugins = plugins;
+		CHECK_EQ(dsmx_session_open(&options, &session, &err), -EOWNERDEAD);
+		CHECK_EQ(err.reason, DSMX_EXIT_CODE);
+		CHECK(strstr(err.message, "plug-in") != NULL &&
+		      strstr(err.message, rows[i]) != NULL);
+	}
+}
+
+TEST(session_worker_stopped, "close ends a worker that does not move, after its time-outs")
+{
+	struct dsmx_session_options options = options_of(2, NULL);
+	struct dsmx_session_info info;
+	struct dsmx_session *session;
+	struct dx_cgroup group;
+	uint64_t start_ns;
+
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	dsmx_session_info(session, &info);
+	group = session->group;
+	CHECK_EQ(kill(dsmx_session_worker_pid(session, 0), SIGSTOP), 0);
+	start_ns = dx_now_ns();
+	dsmx_session_close(session);
+	printf("# %.0f ms\n", (double)(dx_now_ns() - start_ns) / 1e6);
+	CHECK(dx_now_ns() - start_ns < 5 * DX_NS_PER_S);
+	CHECK_EQ(count_processes(info.id), 0);
+	CHECK(groups_gone(&group));
+}
+
 TEST(session_oom, "a worker over its memory limit dies of OOM, by name")
 {
 	struct dsmx_session_options options = options_of(1, NULL);
@@ -473,13 +512,17 @@ struct leader {
 	int supervisor;
 	int workers[WORKERS_MAX];
 	int worker_count;
+	int child; /* of the leader, made by fork() after the opening; 0: none */
 	uint64_t id;
 	struct dx_cgroup group;
 	char isolation[32];
 	char log[4096];
 };
 
-/* The program with --leader N: say what the session is, wait for the end of the input, close. */
+/*
+ * The program with --leader N: say what the session is, wait for the end of the input, close. With SESSION_TEST
+ * "fork" it has a child that knows nothing of the session, and all its descriptors.
+ */
 static int lead(const char *workers)
 {
 	struct log log = { .notices = 0 };
@@ -498,6 +541,13 @@ static int lead(const char *workers)
 	       info.supervisor_pid, info.isolation, session->group.v2, session->group.v1_memory);
 	for (uint32_t w = 0; w < info.workers; w++)
 		printf("worker %d\n", dsmx_session_worker_pid(session, w));
+	if (getenv("SESSION_TEST") != NULL && strcmp(getenv("SESSION_TEST"), "fork") == 0) {
+		int child = fork();
+
+		if (child == 0)
+			_exit(pause());
+		printf("child %d\n", child);
+	}
 	printf("log %s\nend\n", log.text);
 	(void)fflush(stdout);
 	while (read(STDIN_FILENO, &byte, 1) > 0)
@@ -516,6 +566,8 @@ static void hear_line(struct leader *leader, const char *line)
 		leader->supervisor = pid;
 	} else if (sscanf(line, "worker %d", &pid) == 1) {
 		leader->workers[leader->worker_count++] = pid;
+	} else if (sscanf(line, "child %d", &pid) == 1) {
+		leader->child = pid;
 	} else if (sscanf(line, "isolation %31[^\n]", leader->isolation) != 1 &&
 	           sscanf(line, "group %511s", leader->group.v2) != 1 &&
 	           sscanf(line, "memory %511s", leader->group.v1_memory) != 1) {
@@ -613,6 +665,110 @@ TEST(session_leader_killed,
 		CHECK_EQ(count_processes(leader.id), 0);
 	}
 	printf("# worst of 5: %.1f ms\n", (double)worst_ns / 1e6);
+}
+
+TEST(session_leader_forked,
+     "a child of the leader that holds all its descriptors does not keep the session alive")
+{
+	struct leader leader;
+	int supervisor;
+
+	CHECK_EQ(setenv("SESSION_TEST", "fork", 1), 0);
+	CHECK(start_leader(&leader, "1", NULL, false));
+	CHECK_EQ(unsetenv("SESSION_TEST"), 0);
+	CHECK(leader.child > 0);
+	supervisor = dx_pidfd_open(leader.supervisor);
+	CHECK_EQ(kill(leader.pid, SIGKILL), 0);
+	CHECK(ends_soon(supervisor));
+	CHECK_EQ(close(supervisor), 0);
+	CHECK_EQ(kill(leader.child, SIGKILL), 0);
+	CHECK_EQ(end_leader(&leader), -SIGKILL);
+	CHECK(groups_gone(&leader.group));
+}
+
+/* Processes of this program that serve, of any session; a pidfd of one of them, or -1. */
+static int count_serving(const char *as, int *ret_pidfd)
+{
+	char path[300], text[512];
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	int count = 0;
+
+	*ret_pidfd = -1;
+	while ((entry = readdir(dir)) != NULL) {
+		ssize_t n = -1, at;
+		int fd;
+
+		(void)snprintf(path, sizeof(path), "/proc/%.20s/cmdline", entry->d_name);
+		fd = atoi(entry->d_name) > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+		if (fd >= 0) {
+			n = read(fd, text, sizeof(text) - 1);
+			(void)close(fd);
+		}
+		text[n > 0 ? n : 0] = '\0';
+		at = (ssize_t)strlen(text) + 1;
+		if (at >= n || strncmp(text + at, as, strlen(as)) != 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "/proc/%.20s/exe", entry->d_name);
+		n = readlink(path, text, sizeof(text) - 1);
+		text[n > 0 ? n : 0] = '\0';
+		if (strcmp(text, self_path) != 0)
+			continue;
+		if (count++ == 0)
+			*ret_pidfd = dx_pidfd_open(atoi(entry->d_name));
+	}
+	(void)closedir(dir);
+	return count;
+}
+
+static bool is_empty_dir(const char *path)
+{
+	return rmdir(path) == 0 || errno == ENOENT;
+}
+
+TEST(session_killed_while_opening,
+     "leaders and supervisors killed at any moment of an opening leave nothing for long")
+{
+	char root[] = "/tmp/dsmx-session-test-XXXXXX", dir[64];
+	struct dsmx_session_options options = options_of(1, NULL);
+	char *argv[] = { self_path, (char[]){ "--leader" }, (char[]){ "2" }, NULL };
+	struct dsmx_session *session;
+
+	CHECK(mkdtemp(root) != NULL && setenv("XDG_RUNTIME_DIR", root, 1) == 0);
+	(void)snprintf(dir, sizeof(dir), "%s/dsmx", root);
+	for (int round = 0; round < 30; round++) {
+		struct timespec moment = { .tv_nsec = round * 400000L };
+		int in[2], pidfd;
+		pid_t pid;
+
+		CHECK_EQ(pipe2(in, O_CLOEXEC), 0);
+		pid = fork();
+		if (pid == 0) {
+			(void)dup2(in[0], STDIN_FILENO);
+			(void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
+			(void)execv(self_path, argv);
+			_exit(9);
+		}
+		(void)close(in[0]);
+		(void)nanosleep(&moment, NULL); /* any moment will do */
+		if (round % 2 == 0) {
+			CHECK_EQ(kill(pid, SIGKILL), 0);
+		} else if (count_serving(DX_SERVE_SUPERVISOR, &pidfd) > 0) {
+			dx_pidfd_kill(pidfd, SIGKILL);
+			(void)close(pidfd);
+		}
+		(void)close(in[1]); /* one that survived closes its session */
+		CHECK_EQ(waitpid(pid, NULL, 0), pid);
+		while (count_serving("--dsmx-serve=", &pidfd) > 0 && pidfd >= 0) {
+			CHECK(ends_soon(pidfd));
+			(void)close(pidfd);
+		}
+	}
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	dsmx_session_close(session);
+	CHECK_EQ(unsetenv("XDG_RUNTIME_DIR"), 0);
+	CHECK(is_empty_dir(dir));
+	CHECK_EQ(rmdir(root), 0);
 }
 
 TEST(session_all_killed,
@@ -736,7 +892,7 @@ int main(int argc, char **argv)
 	self_path[n > 0 ? n : 0] = '\0';
 	if (how != NULL && strcmp(how, "unlink") == 0)
 		(void)unlink(getenv("SESSION_TEST_COPY"));
-	else if (how != NULL && serves)
+	else if (how != NULL && serves && strcmp(how, "fork") != 0)
 		return misbehave(how);
 	if (argc == 3 && strcmp(argv[1], "--leader") == 0)
 		return lead(argv[2]);

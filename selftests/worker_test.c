@@ -452,6 +452,37 @@ TEST(spawn_no_stdio,
 	CHECK_STR(said, "/dev/null /dev/null /dev/null\n");
 }
 
+TEST(spawn_program,
+     "the worker program is the one that is named, else DSMX_WORKER; a bad one is named in the error")
+{
+	static const struct {
+		const char *named;
+		const char *env;
+		int code;
+		const char *path; /* or what the sentence has */
+	} rows[] = {
+		{ "/bin/sh", "/bin/true", 0, "/bin/sh" },
+		{ NULL, "/bin/true", 0, "/bin/true" },
+		{ "/none", "/bin/true", -ENOENT, "worker_path" },
+		{ NULL, "/none", -ENOENT, "DSMX_WORKER" },
+		{ NULL, "/etc/passwd", -EACCES, "/etc/passwd" },
+	};
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
+		char path[PATH_MAX] = "";
+		struct dsmx_error err = { .code = 0 };
+
+		CHECK_EQ(setenv("DSMX_WORKER", rows[i].env, 1), 0);
+		CHECK_EQ(dx_spawn_program(rows[i].named, path, sizeof(path), &err), rows[i].code);
+		if (rows[i].code == 0)
+			CHECK_STR(path, rows[i].path);
+		else
+			CHECK(strstr(err.message, rows[i].path) != NULL);
+		CHECK_EQ(dx_spawn_program("/bin/sh", path, 4, NULL), -ENAMETOOLONG);
+	}
+	CHECK_EQ(unsetenv("DSMX_WORKER"), 0);
+}
+
 TEST(spawn_exec_failed,
      "a program that cannot be executed is an error, or the last words of a child")
 {
