@@ -152,7 +152,7 @@ $(OUT)/$1: $(call tool_obj,$1) $(TOOLS_LIB) $(OUT)/.files $(LINKS)
 	$$(call say,LINK,$$@)
 	$$(Q)$$(CC) $(FLAGS) $$(LDFLAGS) -o $$@ $(call tool_obj,$1) $(TOOLS_LIB) -L$(OUT) -ldsmx $$(RPATH) $2 -lpthread -lm
 endef
-$(eval $(call tool,dsmx,$(PG_QUERY)))
+$(eval $(call tool,dsmx,$(PG_QUERY) -lzstd))
 $(eval $(call tool,dsmx-worker))
 $(eval $(call tool,dsmx-bench))
 

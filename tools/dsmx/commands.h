@@ -20,5 +20,6 @@ enum {
 
 int run_main(int argc, char **argv);
 int explain_main(int argc, char **argv);
+int import_main(int argc, char **argv);
 
 #endif /* DSMX_TOOL_COMMANDS_H */

@@ -11,6 +11,7 @@
 static const struct command commands[] = {
 	{ "run", "run SQL or a plan over Arrow files", run_main },
 	{ "explain", "show the plan of SQL, with its exchanges", explain_main },
+	{ "import", "write a .tbl or .csv file as an Arrow file", import_main },
 };
 
 static void print_usage(FILE *to)
