@@ -226,6 +226,11 @@ static bool side_look(struct dx_source *source)
 	return news;
 }
 
+static uint64_t side_rung(struct dx_source *source)
+{
+	return dx_load_plain(&DX_CONTAINER(source, struct side, source)->peer->bell);
+}
+
 static void side_flush(struct dx_source *source)
 {
 	test_wanted(DX_CONTAINER(source, struct side, source));
@@ -264,7 +269,7 @@ static void side_run(struct side *side, enum dsmx_wait_backend backend)
 		.flush = side_flush,
 		.arm = side_arm,
 		.disarm = side_disarm,
-		.bell = &side->peer->bell,
+		.rung = side_rung,
 	};
 	side->bell.word = &side->peer->bell;
 	side->task.poll = side_poll;

@@ -13,14 +13,9 @@
  * The bells' `seen` is set by the sources when they look; a wait that ended says only that it is gone, and the
  * next turn starts from the top.
  *
- * Before a park it spins for SPIN_NS and then yields within a budget: a park costs both sides about WAKE_NS
- * together, so waiting longer than that never pays. The budget doubles when news came in time, or when a park
- * was so short that they would have, and halves else; below YIELD_MIN_NS it is nothing. A yield that takes as
- * long as a wake means that others need this processor: then it parks at once.
- *
- * Every park is bounded by DX_PARK_BOUND_NS. A park that ends so and still finds news at a source with a bell
+ * Every park is bounded by DX_PARK_BOUND_NS. A park that ends so and still finds news that nobody rang for
  * is suspect: the peer may be just about to ring, or a wake was lost. So with everything still armed it
- * sleeps once more, and only if the bell stays as it is for another bound, it counts a late park.
+ * sleeps once more, and only if nobody rings for another bound, it counts a late park.
  */
 #include <sched.h>
 #include <stdlib.h>
@@ -28,15 +23,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/order.h"
+#include "task/patience.h"
 #include "task/reactor.h"
-
-/* A wake by futex, both sides together, measured on virtual machines of 2024: 15 to 40 us. */
-#define WAKE_NS      25000ULL
-#define SPIN_NS      2000ULL
-#define YIELD_MIN_NS 1000ULL
-
-/* Looks between two readings of the clock while spinning. */
-#define SPIN_BATCH 8
+#include "task/timer.h"
 
 /* Where a walk over the sources is; removing a source moves it on. */
 struct walk {
@@ -52,10 +41,10 @@ struct dx_reactor {
 	struct dx_list sources;
 	struct dx_list timers; /* by due_ns */
 	struct walk *walk;
-	uint64_t collected_ns; /* when the wait was last asked without sleeping */
-	uint64_t yield_ns;     /* budget now */
-	bool spins;            /* false: a simulation, or one processor only */
-	bool armed;            /* the sources */
+	uint64_t collected_ns;     /* when the wait was last asked without sleeping */
+	struct dx_source *suspect; /* of a late park; NULL: none */
+	struct dx_patience patience;
+	bool armed; /* the sources */
 	struct dx_reactor_stats stats;
 	struct dsmx_error err;
 };
@@ -77,8 +66,7 @@ int dx_reactor_new_over(struct dx_wait *wait, bool spins, struct dx_reactor **re
 	if (reactor == NULL)
 		return dx_error(err, -ENOMEM, "no memory for a reactor");
 	reactor->wait = wait;
-	reactor->spins = spins;
-	reactor->yield_ns = spins ? WAKE_NS : 0;
+	dx_patience_init(&reactor->patience, !spins);
 	dx_list_init(&reactor->ready);
 	dx_list_init(&reactor->turn);
 	dx_list_init(&reactor->all);
@@ -133,6 +121,8 @@ void dx_reactor_remove_source(struct dx_reactor *reactor, struct dx_source *sour
 	for (struct walk *walk = reactor->walk; walk != NULL; walk = walk->outer)
 		if (walk->next == &source->link)
 			walk->next = source->link.next;
+	if (reactor->suspect == source)
+		reactor->suspect = NULL;
 	dx_list_unlink(&source->link);
 }
 
@@ -142,12 +132,12 @@ static void walk_begin(struct dx_reactor *reactor, struct walk *walk)
 	reactor->walk = walk;
 }
 
-/* The next source, NULL behind the last: then the walk is over. */
+/* The next source, NULL behind the last. */
 static struct dx_source *walk_next(struct dx_reactor *reactor, struct walk *walk)
 {
 	struct dx_list *link = walk->next;
 
-	if (link == &reactor->sources) {
+	if (link == &reactor->sources) { /* the walk is over */
 		reactor->walk = walk->outer;
 		return NULL;
 	}
@@ -183,8 +173,8 @@ static void arm(struct dx_reactor *reactor)
 	reactor->armed = true;
 	walk_begin(reactor, &walk);
 	for (struct dx_source *s; (s = walk_next(reactor, &walk)) != NULL;) {
-		if (s->bell != NULL)
-			s->bell_parked = dx_load_plain(s->bell);
+		if (s->rung != NULL)
+			s->rung_parked = s->rung(s);
 		if (s->arm != NULL)
 			s->arm(s);
 	}
@@ -290,143 +280,57 @@ static bool poll_ready(struct dx_reactor *reactor)
 
 void dx_timer_start(struct dx_reactor *reactor, struct dx_timer *timer, uint64_t due_ns)
 {
-	struct dx_list *before;
-
 	dx_timer_stop(timer);
 	dx_list_init(&timer->link);
 	timer->due_ns = due_ns;
-	/* From the end: a new timer is mostly the last one due. */
-	for (before = reactor->timers.prev; before != &reactor->timers; before = before->prev)
-		if (DX_CONTAINER(before, struct dx_timer, link)->due_ns <= due_ns)
-			break;
-	dx_list_append(before->next, &timer->link);
+	dx_timers_add(&reactor->timers, timer);
 }
 
-void dx_timer_stop(struct dx_timer *timer)
-{
-	if (timer->link.next != NULL) /* zeroed: never started */
-		dx_list_unlink(&timer->link);
-}
-
-static uint64_t next_due_ns(const struct dx_reactor *reactor)
-{
-	if (dx_list_empty(&reactor->timers))
-		return DX_NEVER;
-	return DX_CONTAINER(reactor->timers.next, struct dx_timer, link)->due_ns;
-}
-
-/* Fire what is due now; what is started meanwhile waits for the next turn. */
 static bool fire_timers(struct dx_reactor *reactor)
 {
-	struct dx_list due, *link;
-	bool fired = false;
-	uint64_t now_ns;
-
-	if (dx_list_empty(&reactor->timers))
-		return false;
-	now_ns = dx_wait_now(reactor->wait);
-	dx_list_init(&due);
-	while (next_due_ns(reactor) <= now_ns)
-		dx_list_append(&due, dx_list_take(&reactor->timers));
-	while ((link = dx_list_take(&due)) != NULL) {
-		struct dx_timer *timer = DX_CONTAINER(link, struct dx_timer, link);
-
-		timer->fire(timer);
-		fired = true;
-	}
-	return fired;
+	return !dx_list_empty(&reactor->timers) &&
+	       dx_timers_fire(&reactor->timers, dx_wait_now(reactor->wait));
 }
 
 /* --- waiting ------------------------------------------------------------------------------------------ */
 
-/* Spin, then yield within the budget, looking. Returns whether there were news. */
-static bool linger(struct dx_reactor *reactor, uint64_t until_ns)
-{
-	uint64_t start_ns = dx_wait_now(reactor->wait), now_ns = start_ns;
-
-	while (now_ns < until_ns && now_ns - start_ns < SPIN_NS) {
-		for (int i = 0; i < SPIN_BATCH; i++) {
-			if (look(reactor))
-				return true;
-			dx_spin_pause();
-		}
-		now_ns = dx_wait_now(reactor->wait);
-	}
-	start_ns = now_ns;
-	while (now_ns < until_ns && now_ns - start_ns < reactor->yield_ns) {
-		uint64_t before_ns = now_ns;
-
-		(void)sched_yield();
-		if (look(reactor)) {
-			reactor->yield_ns =
-				2 * reactor->yield_ns < WAKE_NS ? 2 * reactor->yield_ns : WAKE_NS;
-			return true;
-		}
-		now_ns = dx_wait_now(reactor->wait);
-		if (now_ns - before_ns >= WAKE_NS) { /* others need this processor */
-			reactor->yield_ns = 0;
-			break;
-		}
-	}
-	return false;
-}
-
-/* It came to a park of @slept_ns: would more patience have paid? */
-static void learn(struct dx_reactor *reactor, uint64_t slept_ns, bool fired)
-{
-	if (!reactor->spins)
-		return;
-	if (fired && slept_ns < WAKE_NS)
-		reactor->yield_ns =
-			reactor->yield_ns < YIELD_MIN_NS ? YIELD_MIN_NS : 2 * reactor->yield_ns;
-	else
-		reactor->yield_ns /= 2;
-	if (reactor->yield_ns > WAKE_NS)
-		reactor->yield_ns = WAKE_NS;
-	if (reactor->yield_ns < YIELD_MIN_NS)
-		reactor->yield_ns = 0;
-}
-
-/* Look after a park that ended by its bound; a source with news whose bell has not moved is suspect. */
-static bool look_late(struct dx_reactor *reactor, const uint32_t **ret_bell, uint32_t *ret_parked)
+/* Look, and find a source that has news although nobody rang since it was armed. */
+static bool look_late(struct dx_reactor *reactor)
 {
 	bool news = false;
 	struct walk walk;
 
 	walk_begin(reactor, &walk);
 	for (struct dx_source *s; (s = walk_next(reactor, &walk)) != NULL;) {
-		const uint32_t *bell = s->bell;
-		uint32_t parked = s->bell_parked;
-		bool moved = bell == NULL || dx_load_plain(bell) != parked;
+		bool silent = s->rung != NULL && s->rung(s) == s->rung_parked;
 
-		if (!s->look(s)) /* after this it may be gone */
-			continue;
-		news = true;
-		if (!moved) {
-			*ret_bell = bell;
-			*ret_parked = parked;
-		}
+		if (silent)
+			reactor->suspect = s; /* before the look, which may remove it */
+		if (s->look(s))
+			news = true;
+		else if (silent)
+			reactor->suspect = NULL;
+		if (reactor->suspect != NULL)
+			break; /* one is enough; the next turn looks at all */
 	}
+	reactor->walk = walk.outer;
 	return news;
 }
 
 /* A park of DX_PARK_BOUND_NS is over. Returns whether there were news. */
 static bool judge(struct dx_reactor *reactor, uint64_t deadline_ns)
 {
-	const uint32_t *bell = NULL;
-	uint32_t parked = 0;
-	bool news = look_late(reactor, &bell, &parked);
-	uint64_t now_ns;
+	bool news = look_late(reactor);
+	struct dx_source *suspect = reactor->suspect;
+	uint64_t until_ns = dx_wait_now(reactor->wait) + DX_PARK_BOUND_NS;
 
-	if (bell == NULL)
+	reactor->suspect = NULL;
+	if (suspect == NULL || deadline_ns < until_ns)
 		return news;
-	now_ns = dx_wait_now(reactor->wait);
-	if (deadline_ns < now_ns + DX_PARK_BOUND_NS)
-		return news;
-	if (dx_wait_sleep(reactor->wait, now_ns + DX_PARK_BOUND_NS) == 0 &&
-	    dx_load_plain(bell) == parked)
+	if (dx_wait_sleep(reactor->wait, until_ns) == 0 &&
+	    suspect->rung(suspect) == suspect->rung_parked)
 		reactor->stats.late_parks++;
-	return news;
+	return true;
 }
 
 /*
@@ -436,13 +340,15 @@ static bool judge(struct dx_reactor *reactor, uint64_t deadline_ns)
 static int park(struct dx_reactor *reactor, uint64_t deadline_ns)
 {
 	uint64_t start_ns = dx_wait_now(reactor->wait), bound_ns = start_ns + DX_PARK_BOUND_NS;
-	uint64_t until_ns = deadline_ns < next_due_ns(reactor) ? deadline_ns : next_due_ns(reactor);
+	uint64_t until_ns = deadline_ns < dx_timers_due_ns(&reactor->timers)
+	                            ? deadline_ns
+	                            : dx_timers_due_ns(&reactor->timers);
 	bool news;
 	int code;
 
 	arm(reactor);
 	dx_fence(DX_FENCE_SLEEP);
-	if (look(reactor)) {
+	if (look(reactor) || !dx_list_empty(&reactor->ready)) {
 		disarm(reactor);
 		return 1;
 	}
@@ -454,7 +360,7 @@ static int park(struct dx_reactor *reactor, uint64_t deadline_ns)
 	reactor->stats.parks++;
 	code = dx_wait_sleep(reactor->wait, until_ns < bound_ns ? until_ns : bound_ns);
 	reactor->collected_ns = dx_wait_now(reactor->wait);
-	learn(reactor, reactor->collected_ns - start_ns, code > 0);
+	dx_patience_learn(&reactor->patience, reactor->collected_ns - start_ns, code > 0);
 	if (code == 0 && bound_ns <= until_ns)
 		news = judge(reactor, until_ns);
 	else
@@ -472,6 +378,11 @@ static bool collect(struct dx_reactor *reactor)
 		return false;
 	reactor->collected_ns = now_ns;
 	return dx_wait_sleep(reactor->wait, 0) > 0;
+}
+
+static bool look_again(void *reactor)
+{
+	return look(reactor);
 }
 
 int dx_reactor_turn(struct dx_reactor *reactor, uint64_t deadline_ns)
@@ -492,8 +403,11 @@ int dx_reactor_turn(struct dx_reactor *reactor, uint64_t deadline_ns)
 	flush(reactor);
 	if (!dx_list_empty(&reactor->ready)) /* flushing may make room for somebody here */
 		return 1;
-	until_ns = deadline_ns < next_due_ns(reactor) ? deadline_ns : next_due_ns(reactor);
-	if (reactor->spins && deadline_ns > 0 && linger(reactor, until_ns)) {
+	until_ns = deadline_ns < dx_timers_due_ns(&reactor->timers)
+	                   ? deadline_ns
+	                   : dx_timers_due_ns(&reactor->timers);
+	if (deadline_ns > 0 &&
+	    dx_patience_wait(&reactor->patience, reactor->wait, until_ns, look_again, reactor)) {
 		reactor->stats.spin_hits++;
 		return 1;
 	}

@@ -55,9 +55,9 @@ struct dx_source {
 	void (*arm)(struct dx_source *source);
 	/* Awake again. */
 	void (*disarm)(struct dx_source *source);
-	/* The word that is rung for every news of this source. NULL: they may come without, by the bound. */
-	const uint32_t *bell;
-	uint32_t bell_parked; /* the reactor's */
+	/* A number that moves with every ring of its peers. NULL: its news may come without, by the bound. */
+	uint64_t (*rung)(struct dx_source *source);
+	uint64_t rung_parked; /* the reactor's */
 };
 
 struct dx_timer {
