@@ -184,6 +184,8 @@ struct dsmx_expr *dsmx_expr_utf8(struct dsmx_plan *plan, const char *text, size_
 		return NULL;
 	if (len > INT32_MAX)
 		return dx_plan_fail(plan, -E2BIG, "a text literal of %zu bytes is over 2 GiB", len);
+	if (memchr(text, 0, len) != NULL)
+		return dx_plan_fail(plan, -EILSEQ, "a text literal has a zero byte");
 	return dx_expr_value(plan, plain(DSMX_UTF8), &value);
 }
 

@@ -146,6 +146,12 @@ void dx_plan_collect(struct dsmx_plan *plan);
 /* What both dsmx_plan_finish() and the codec end with: @root becomes the plan's. */
 void dx_plan_set_root(struct dsmx_plan *plan, struct dsmx_rel *root, const char *const *names);
 
+/*
+ * Do the numbers of tasks and partitions of a plan that came from outside go together? All are there or none,
+ * exchanges into a fragment have a partition for each of its tasks, a leaf's fragment has one.
+ */
+void dx_plan_check_tasks(struct dsmx_plan *plan);
+
 /* Fill @rel->properties from its inputs'. */
 void dx_rel_properties(struct dsmx_rel *rel);
 
