@@ -321,11 +321,9 @@ int dx_member_start(struct dx_member *member, int socket, struct dx_mesh *mesh, 
 	struct dx_reactor *reactor = dx_mesh_reactor(mesh);
 	int r;
 
-	*member = (struct dx_member){ .source = { .look = look },
-		                      .fd = { .fd = socket },
-		                      .mesh = mesh,
-		                      .ops = ops,
-		                      .epoch = epoch };
+	*member = (struct dx_member){
+		.source = { .look = look }, .fd = { .fd = socket }, .mesh = mesh, .ops = ops
+	};
 	for (int i = 0; i < (int)DSMX_ABI_PEERS; i++)
 		member->pidfds[i] = -1;
 	r = dx_listen(reactor, &member->fd);

@@ -92,7 +92,6 @@ struct dx_member {
 	struct dx_wait_fd fd;
 	struct dx_mesh *mesh;
 	const struct dx_member_ops *ops;
-	uint64_t epoch;
 	bool stopping;            /* the supervisor said so */
 	bool gone;                /* the supervisor is gone, or what it says makes no sense */
 	int pids[DSMX_ABI_PEERS]; /* of the incarnations that are attached; 0: dead or none */

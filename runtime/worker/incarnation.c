@@ -65,19 +65,6 @@ static void set_state(struct dx_worker *worker, enum dx_worker_state state)
 	worker->state = state;
 }
 
-const char *dx_worker_state_str(enum dx_worker_state state)
-{
-	static const char *const names[DX_WORKER_STATE_COUNT] = {
-		[DX_WORKER_NONE] = "NONE",         [DX_WORKER_SPAWNING] = "SPAWNING",
-		[DX_WORKER_STARTING] = "STARTING", [DX_WORKER_READY] = "READY",
-		[DX_WORKER_DRAINING] = "DRAINING", [DX_WORKER_STOPPING] = "STOPPING",
-		[DX_WORKER_EXITED] = "EXITED",     [DX_WORKER_BACKOFF] = "BACKOFF",
-		[DX_WORKER_FAILED] = "FAILED",
-	};
-
-	return names[state];
-}
-
 bool dx_worker_is_up(const struct dx_worker *worker)
 {
 	return worker->state == DX_WORKER_STARTING || worker->state == DX_WORKER_READY;
@@ -336,7 +323,7 @@ static void hear_ready(struct dx_worker *worker, struct dx_message *message)
 	worker->offer.data_fd = dx_message_take_fd(message, 1);
 	worker->offer.pages = (enum dsmx_pages)pages;
 	worker->offer.ready = true;
-	dx_supervisor_worker_ready(worker->supervisor, worker);
+	dx_supervisor_worker_ready(worker->supervisor);
 }
 
 static void hear_mapped(struct dx_worker *worker, const struct dx_message *message)
@@ -349,7 +336,7 @@ static void hear_mapped(struct dx_worker *worker, const struct dx_message *messa
 		return;
 	}
 	worker->offer.mapped = (uint32_t)round;
-	dx_supervisor_worker_mapped(worker->supervisor, worker);
+	dx_supervisor_worker_mapped(worker->supervisor);
 }
 
 static void hear_failure(struct dx_worker *worker, const struct dx_message *message)

@@ -196,15 +196,13 @@ static void finish_round(struct dx_supervisor *supervisor)
 	tell_leader(supervisor);
 }
 
-void dx_supervisor_worker_ready(struct dx_supervisor *supervisor, struct dx_worker *worker)
+void dx_supervisor_worker_ready(struct dx_supervisor *supervisor)
 {
-	(void)worker;
 	begin_round(supervisor);
 }
 
-void dx_supervisor_worker_mapped(struct dx_supervisor *supervisor, struct dx_worker *worker)
+void dx_supervisor_worker_mapped(struct dx_supervisor *supervisor)
 {
-	(void)worker;
 	finish_round(supervisor);
 }
 

@@ -91,7 +91,6 @@ struct dx_supervisor {
 
 /* --- incarnation.c */
 
-const char *dx_worker_state_str(enum dx_worker_state state);
 /* NONE to STARTING. Returns 0, or what stood in the way; then nothing is left. */
 int dx_worker_spawn(struct dx_worker *worker, struct dsmx_error *err) DX_MUST_CHECK;
 /* It has offered its segments, and all have answered: STARTING to READY. */
@@ -117,9 +116,9 @@ void dx_verdict_make(const struct dx_worker *worker, const siginfo_t *info,
 /* --- supervisor.c */
 
 void dx_offer_close(struct dx_offer *offer);
-/* A worker offered its segments, answered a round, or is gone. */
-void dx_supervisor_worker_ready(struct dx_supervisor *supervisor, struct dx_worker *worker);
-void dx_supervisor_worker_mapped(struct dx_supervisor *supervisor, struct dx_worker *worker);
+/* A worker offered its segments; one answered a round; one is gone, with its verdict. */
+void dx_supervisor_worker_ready(struct dx_supervisor *supervisor);
+void dx_supervisor_worker_mapped(struct dx_supervisor *supervisor);
 void dx_supervisor_worker_exited(struct dx_supervisor *supervisor, struct dx_worker *worker);
 
 /* Be the supervisor, at the end of a socket in which START waits. Returns the exit status. */
