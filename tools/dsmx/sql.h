@@ -4,10 +4,16 @@
  *
  *	text --sql_parse()--> script --sql_plan(i)--> struct dsmx_plan
  *
- * The grammar is PostgreSQL's (libpg_query); what it may say is in docs/man/dsmx.1. Inside, each file is
- * one step: sql_guard and sql_parse make the parser's tree, sql_from, sql_expr, sql_func and sql_const
- * bind it to tables, sql_logic takes conditions apart, sql_join orders joins, sql_plan and sql_query
- * assemble relations, sql_emit makes expressions and coerces their types.
+ * The grammar is PostgreSQL's (libpg_query); what it may say is in docs/man/dsmx.1. Inside, each file is one
+ * step:
+ *
+ *	sql_guard, sql_parse		text to the parser's tree
+ *	sql_from, sql_expr, sql_func,	that tree bound to tables and columns
+ *	sql_const, sql_date, sql_clause
+ *	sql_logic			conditions taken apart and brought down
+ *	sql_class, sql_join		an order of joins
+ *	sql_plan, sql_query		relations
+ *	sql_type, sql_emit		expressions, with their types
  */
 #ifndef DSMX_TOOL_SQL_H
 #define DSMX_TOOL_SQL_H

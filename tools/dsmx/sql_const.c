@@ -10,7 +10,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,16 +170,6 @@ struct sql_expr *sql_const(struct sql *sql, const PgQuery__AConst *node)
 
 /* --- other types for the same value -------------------------------------------------------------------- */
 
-static bool is_integer(struct dsmx_type type)
-{
-	return type.id >= DSMX_INT8 && type.id <= DSMX_UINT64;
-}
-
-static bool is_exact(struct dsmx_type type)
-{
-	return is_integer(type) || type.id == DSMX_DECIMAL;
-}
-
 static bool fits_integer(__int128 value, struct dsmx_type type)
 {
 	static const int bits[] = {
@@ -210,7 +199,7 @@ static struct sql_expr *retype_number(struct sql *sql, struct sql_expr *literal,
 	}
 	if (n.scale > (type.id == DSMX_DECIMAL ? type.scale : 0))
 		return NULL;
-	if (is_integer(type) && !fits_integer(n.value, type))
+	if (sql_is_integer(type) && !fits_integer(n.value, type))
 		return NULL;
 	if (type.id == DSMX_DECIMAL && digits_of(n.value) - n.scale > type.precision - type.scale)
 		return NULL;
@@ -233,9 +222,9 @@ struct sql_expr *sql_retype(struct sql *sql, struct sql_expr *literal, struct ds
 		return literal;
 	if (literal->text == NULL || literal->untyped)
 		return sql_literal(sql, type, literal->text, literal->location);
-	if (is_exact(literal->type) && is_exact(type))
+	if (sql_is_exact(literal->type) && sql_is_exact(type))
 		return retype_number(sql, literal, type);
-	if (is_exact(literal->type) && (type.id == DSMX_FLOAT64 || type.id == DSMX_FLOAT32))
+	if (sql_is_exact(literal->type) && type.id == DSMX_FLOAT64)
 		return sql_literal(sql, type, literal->text, literal->location);
 	if (literal->type.id == DSMX_TIMESTAMP && type.id == DSMX_DATE32 &&
 	    is_midnight(literal->text)) {
@@ -287,8 +276,8 @@ static struct sql_expr *fold_numbers(struct sql *sql, enum dsmx_function functio
 struct sql_expr *sql_fold(struct sql *sql, enum dsmx_function function, struct sql_expr *a,
                           struct sql_expr *b, int location)
 {
-	bool exact = a->kind == SQL_LITERAL && b->kind == SQL_LITERAL && is_exact(a->type) &&
-	             is_exact(b->type) && a->text != NULL && b->text != NULL;
+	bool exact = a->kind == SQL_LITERAL && b->kind == SQL_LITERAL && sql_is_exact(a->type) &&
+	             sql_is_exact(b->type) && a->text != NULL && b->text != NULL;
 
 	if (function != DSMX_FN_ADD && function != DSMX_FN_SUBTRACT && function != DSMX_FN_MULTIPLY)
 		return NULL;

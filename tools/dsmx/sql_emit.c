@@ -15,95 +15,6 @@
 static const struct dsmx_type BOOL = { .id = DSMX_BOOL };
 static const struct dsmx_type INT64 = { .id = DSMX_INT64 };
 
-/* --- types --------------------------------------------------------------------------------------------- */
-
-static bool is_integer(struct dsmx_type type)
-{
-	return type.id >= DSMX_INT8 && type.id <= DSMX_UINT64;
-}
-
-static bool is_float(struct dsmx_type type)
-{
-	return type.id == DSMX_FLOAT32 || type.id == DSMX_FLOAT64;
-}
-
-static bool is_number(struct dsmx_type type)
-{
-	return is_integer(type) || is_float(type) || type.id == DSMX_DECIMAL;
-}
-
-static bool is_time(struct dsmx_type type)
-{
-	return type.id == DSMX_DATE32 || type.id == DSMX_TIMESTAMP || type.id == DSMX_TIMESTAMP_TZ;
-}
-
-/* An integer type as the decimal that holds all of it. */
-static struct dsmx_type as_decimal(struct dsmx_type type)
-{
-	static const uint8_t digits[] = {
-		[DSMX_INT8] = 3,  [DSMX_INT16] = 5,  [DSMX_INT32] = 10,  [DSMX_INT64] = 19,
-		[DSMX_UINT8] = 3, [DSMX_UINT16] = 5, [DSMX_UINT32] = 10, [DSMX_UINT64] = 20
-	};
-
-	if (type.id == DSMX_DECIMAL)
-		return type;
-	return (struct dsmx_type){ .id = DSMX_DECIMAL, .precision = digits[type.id] };
-}
-
-static struct dsmx_type common_decimal(struct dsmx_type a, struct dsmx_type b)
-{
-	int scale, whole;
-
-	a = as_decimal(a);
-	b = as_decimal(b);
-	scale = a.scale > b.scale ? a.scale : b.scale;
-	whole = a.precision - a.scale > b.precision - b.scale ? a.precision - a.scale
-	                                                      : b.precision - b.scale;
-	if (whole + scale > DSMX_DECIMAL_MAX_DIGITS)
-		whole = DSMX_DECIMAL_MAX_DIGITS - scale;
-	return (struct dsmx_type){ .id = DSMX_DECIMAL,
-		                   .precision = (uint8_t)(whole + scale),
-		                   .scale = (int8_t)scale };
-}
-
-/* Signed and unsigned mixed: the next wider signed type, for uint64 a decimal. */
-static struct dsmx_type common_integer(struct dsmx_type a, struct dsmx_type b)
-{
-	bool unsigned_a = a.id >= DSMX_UINT8, unsigned_b = b.id >= DSMX_UINT8;
-	struct dsmx_type widest = a.id > b.id ? a : b, other = a.id > b.id ? b : a;
-	int need;
-
-	if (unsigned_a == unsigned_b)
-		return widest;
-	if (widest.id == DSMX_UINT64)
-		return common_decimal(a, b);
-	need = widest.id - DSMX_UINT8 + 1 + DSMX_INT8;
-	return (struct dsmx_type){ .id = (uint8_t)(need > other.id ? need : other.id) };
-}
-
-bool sql_common_type(struct dsmx_type a, struct dsmx_type b, struct dsmx_type *ret_type)
-{
-	if (dsmx_type_equal(a, b))
-		*ret_type = a;
-	else if (is_number(a) && is_number(b) && (is_float(a) || is_float(b)))
-		*ret_type = (struct dsmx_type){ .id = DSMX_FLOAT64 };
-	else if (is_integer(a) && is_integer(b))
-		*ret_type = common_integer(a, b);
-	else if (is_number(a) && is_number(b))
-		*ret_type = common_decimal(a, b);
-	else if (is_time(a) && is_time(b))
-		*ret_type = (struct dsmx_type){
-			.id = a.id > b.id ? a.id : b.id,
-			.precision = a.precision > b.precision ? a.precision : b.precision,
-		};
-	else if (dsmx_type_is_text(a) && dsmx_type_is_text(b) && a.id != DSMX_BINARY &&
-	         b.id != DSMX_BINARY)
-		*ret_type = (struct dsmx_type){ .id = DSMX_LARGE_UTF8 };
-	else
-		return false;
-	return true;
-}
-
 /* --- the builder's failures ------------------------------------------------------------------------------ */
 
 void *sql_built(struct sql *sql, void *made, int location)
@@ -229,7 +140,7 @@ static struct dsmx_expr *finish_decimal(struct sql *sql, const struct operands *
 
 	if (operands->common.id != DSMX_DECIMAL || source->kind == SQL_LITERAL)
 		return finish(sql, operands, i);
-	return cast_to(sql, operands->made[i], as_decimal(dsmx_expr_type(operands->made[i])),
+	return cast_to(sql, operands->made[i], sql_as_decimal(dsmx_expr_type(operands->made[i])),
 	               source->location);
 }
 
@@ -264,9 +175,9 @@ static struct dsmx_expr *emit_comparison(struct sql *sql, const struct sql_scope
 /* A constant in arithmetic: a decimal of just its own digits, so that the result grows no more than it must. */
 static struct dsmx_expr *emit_addend(struct sql *sql, struct sql_expr *literal)
 {
-	struct dsmx_type type = as_decimal(literal->type);
+	struct dsmx_type type = sql_as_decimal(literal->type);
 
-	if (is_integer(literal->type) && literal->text != NULL)
+	if (sql_is_integer(literal->type) && literal->text != NULL)
 		type.precision =
 			(uint8_t)strspn(literal->text + (literal->text[0] == '-'), "0123456789");
 	return emit_literal(sql, sql_retype(sql, literal, type));
@@ -281,7 +192,7 @@ static struct dsmx_expr *emit_arithmetic(struct sql *sql, const struct sql_scope
 
 	if (!prepare(sql, scope, &operands, false, expr->location))
 		return NULL;
-	if (!is_number(operands.common))
+	if (!sql_is_number(operands.common))
 		return sql_fail(sql, -EOPNOTSUPP, expr->location,
 		                "arithmetic with %s is not supported",
 		                type_str(operands.common, name));

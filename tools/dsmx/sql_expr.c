@@ -6,7 +6,6 @@
  * NOT IN a NOT over an IN, NULLIF a CASE.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "sql_tree.h"

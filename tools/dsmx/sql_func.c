@@ -3,7 +3,6 @@
  * sql_func.c - functions, type names, and what PostgreSQL calls a result column
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "sql_tree.h"

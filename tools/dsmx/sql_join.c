@@ -14,10 +14,8 @@
  * Cost, in units of some nanoseconds per row: to build, to probe (dearer when the table leaves the
  * caches), to make the result, and to exchange: either the build side to all workers, or both sides by key.
  */
-#include <errno.h>
-#include <string.h>
 
-#include "sql_tree.h"
+#include "sql_join.h"
 
 #define COST_BUILD         20.0
 #define COST_PROBE         5.0
@@ -27,171 +25,6 @@
 #define COST_CROSS         1000.0
 #define CACHED_ROWS        16384.0
 #define BROADCAST_ROWS_MAX 4e6
-#define CLASSES_MAX        64
-#define CLASS_EXPRS_MAX    32
-
-/*
- * What is equal: when parts are joined, one expression of each counts; that a member's second one equals
- * its first becomes a condition of its own. Only columns whose comparison is exact are put together;
- * another equality is a class of two that stays `closed`.
- */
-struct class
-{
-	bool closed;
-	uint32_t members; /* bits of the group's members that have one */
-	double distinct;
-	struct sql_list exprs;
-	uint32_t owner[CLASS_EXPRS_MAX]; /* of each expression: the member */
-};
-
-struct order {
-	struct sql *sql;
-	const struct sql_item *group;
-	struct sql_join **best; /* by set of members */
-	uint32_t class_count;
-	struct class classes[CLASSES_MAX];
-	struct sql_list residuals;
-};
-
-/* --- classes ------------------------------------------------------------------------------------------- */
-
-/* The one member that has all of @tables; -1: none has. */
-static int member_of(const struct sql_item *group, uint32_t tables)
-{
-	for (uint32_t i = 0; i < group->member_count; i++)
-		if (tables != 0 && (tables & ~group->members[i]->tables) == 0)
-			return (int)i;
-	return -1;
-}
-
-static double rows_of_tables(const struct sql *sql, uint32_t tables)
-{
-	double most = 1;
-
-	for (uint32_t t = 0; t < sql->table_count; t++)
-		if ((tables >> t & 1) != 0 && (double)sql->tables[t].rows > most)
-			most = (double)sql->tables[t].rows;
-	return most;
-}
-
-static struct class *find_class(struct order *order, const struct sql_expr *expr)
-{
-	for (uint32_t i = 0; i < order->class_count; i++)
-		if (!order->classes[i].closed && sql_find(&order->classes[i].exprs, expr) >= 0)
-			return &order->classes[i];
-	return NULL;
-}
-
-/* The class's expression in a set of members; NULL where it has none. */
-static struct sql_expr *class_expr(const struct class *class, uint32_t set)
-{
-	for (uint32_t i = 0; i < class->exprs.count; i++)
-		if ((set >> class->owner[i] & 1) != 0)
-			return class->exprs.at[i];
-	return NULL;
-}
-
-static void add_to_class(struct order *order, struct class *class, struct sql_expr *expr,
-                         uint32_t member)
-{
-	double rows = rows_of_tables(order->sql, sql_tables_of(order->sql, expr));
-	struct sql_expr *other = class_expr(class, 1U << member);
-
-	if (other != NULL)
-		sql_push(order->sql, &order->residuals,
-		         sql_call(order->sql, DSMX_FN_EQUAL, expr->location, 2, other, expr));
-	class->owner[class->exprs.count] = member;
-	sql_push(order->sql, &class->exprs, expr);
-	class->members |= 1U << member;
-	if (class->distinct == 0 || rows < class->distinct)
-		class->distinct = rows;
-}
-
-static void merge_classes(struct order *order, struct class *into, struct class *from)
-{
-	for (uint32_t i = 0; i < from->exprs.count; i++)
-		add_to_class(order, into, from->exprs.at[i], from->owner[i]);
-	*from = order->classes[--order->class_count];
-}
-
-static bool is_exact(struct dsmx_type type)
-{
-	return (type.id >= DSMX_INT8 && type.id <= DSMX_UINT64) || type.id == DSMX_DECIMAL;
-}
-
-/* Is a = b such that it can be put together with b = c into a = c? */
-static bool is_transitive(const struct sql *sql, const struct sql_expr *condition)
-{
-	struct dsmx_type type[2];
-
-	for (int i = 0; i < 2; i++) {
-		if (condition->args[i]->kind != SQL_COLUMN)
-			return false;
-		type[i] = sql_field(sql, condition->args[i]->column)->type;
-	}
-	return dsmx_type_equal(type[0], type[1]) || (is_exact(type[0]) && is_exact(type[1]));
-}
-
-static struct class *new_class(struct order *order)
-{
-	struct class *class;
-
-	if (order->class_count == CLASSES_MAX)
-		return NULL;
-	class = &order->classes[order->class_count++];
-	memset(class, 0, sizeof(*class));
-	return class;
-}
-
-static bool add_open(struct order *order, struct sql_expr *condition, const int members[2])
-{
-	struct class *class, *classes[2];
-
-	for (int i = 0; i < 2; i++)
-		classes[i] = find_class(order, condition->args[i]);
-	if (classes[0] != NULL && classes[0] == classes[1])
-		return true;
-	if (classes[0] != NULL && classes[1] != NULL) {
-		if (classes[0]->exprs.count + classes[1]->exprs.count > CLASS_EXPRS_MAX)
-			return false;
-		merge_classes(order, classes[0], classes[1]);
-		return true;
-	}
-	class = classes[0] != NULL ? classes[0] : classes[1];
-	if (class == NULL)
-		class = new_class(order);
-	if (class == NULL || class->exprs.count + 2 > CLASS_EXPRS_MAX)
-		return false;
-	for (int i = 0; i < 2; i++)
-		if (classes[i] == NULL)
-			add_to_class(order, class, condition->args[i], (uint32_t)members[i]);
-	return true;
-}
-
-static bool add_equality(struct order *order, struct sql_expr *condition)
-{
-	struct class *class;
-	int members[2];
-
-	if (!sql_is_call(condition, DSMX_FN_EQUAL))
-		return false;
-	for (int i = 0; i < 2; i++) {
-		members[i] = member_of(order->group, sql_tables_of(order->sql, condition->args[i]));
-		if (members[i] < 0)
-			return false;
-	}
-	if (members[0] == members[1])
-		return false;
-	if (is_transitive(order->sql, condition))
-		return add_open(order, condition, members);
-	class = new_class(order);
-	if (class == NULL)
-		return false;
-	class->closed = true;
-	for (int i = 0; i < 2; i++)
-		add_to_class(order, class, condition->args[i], (uint32_t)members[i]);
-	return true;
-}
 
 /* --- estimates ----------------------------------------------------------------------------------------- */
 
@@ -223,14 +56,14 @@ static double join_cost(const struct sql *sql, double left, double right, double
  * The rows out of joining two parts. Several keys between the same two tables are rarely independent:
  * together they tell apart no more rows than the smaller table has.
  */
-static double join_rows(const struct order *order, const struct sql_join *left,
+static double join_rows(const struct sql_order *order, const struct sql_join *left,
                         const struct sql_join *right, uint32_t a, uint32_t b)
 {
 	double distinct = 1, rows;
 	uint32_t owners_a = 0, owners_b = 0;
 
 	for (uint32_t i = 0; i < order->class_count; i++) {
-		const struct class *class = &order->classes[i];
+		const struct sql_class *class = &order->classes[i];
 
 		if ((class->members & a) == 0 || (class->members & b) == 0)
 			continue;
@@ -250,7 +83,7 @@ static double join_rows(const struct order *order, const struct sql_join *left,
 
 /* --- the search ---------------------------------------------------------------------------------------- */
 
-static bool connected(const struct order *order, uint32_t a, uint32_t b)
+static bool connected(const struct sql_order *order, uint32_t a, uint32_t b)
 {
 	for (uint32_t i = 0; i < order->class_count; i++)
 		if ((order->classes[i].members & a) != 0 && (order->classes[i].members & b) != 0)
@@ -258,7 +91,7 @@ static bool connected(const struct order *order, uint32_t a, uint32_t b)
 	return false;
 }
 
-static void consider(struct order *order, uint32_t a, uint32_t b)
+static void consider(struct sql_order *order, uint32_t a, uint32_t b)
 {
 	struct sql_join *left = order->best[a], *right = order->best[b];
 	struct sql_join *best = order->best[a | b];
@@ -287,7 +120,7 @@ static void consider(struct order *order, uint32_t a, uint32_t b)
 }
 
 /* Sets in counting order: all parts of a set come before it. */
-static void search(struct order *order)
+static void search(struct sql_order *order)
 {
 	uint32_t all = (1U << order->group->member_count) - 1;
 
@@ -300,7 +133,7 @@ static void search(struct order *order)
  * Down the chosen tree: give each join its keys, and each condition that is no key to the lowest join that
  * has its tables. @set: the members in it.
  */
-static uint32_t attach(struct order *order, struct sql_join *join)
+static uint32_t attach(struct sql_order *order, struct sql_join *join)
 {
 	uint32_t a, b;
 
@@ -310,8 +143,8 @@ static uint32_t attach(struct order *order, struct sql_join *join)
 	a = attach(order, join->left);
 	b = attach(order, join->right);
 	for (uint32_t i = 0; i < order->class_count; i++) {
-		struct sql_expr *left = class_expr(&order->classes[i], a);
-		struct sql_expr *right = class_expr(&order->classes[i], b);
+		struct sql_expr *left = sql_class_expr(&order->classes[i], a);
+		struct sql_expr *right = sql_class_expr(&order->classes[i], b);
 
 		if (left == NULL || right == NULL)
 			continue;
@@ -332,7 +165,7 @@ static uint32_t attach(struct order *order, struct sql_join *join)
 
 static struct sql_join *order_group(struct sql *sql, struct sql_item *group)
 {
-	struct order *order = arena_alloc(&sql->arena, sizeof(*order));
+	struct sql_order *order = arena_alloc(&sql->arena, sizeof(*order));
 	struct sql_join *join;
 
 	order->sql = sql;
@@ -341,7 +174,7 @@ static struct sql_join *order_group(struct sql *sql, struct sql_item *group)
 	for (uint32_t i = 0; i < group->member_count; i++)
 		order->best[1U << i] = sql_order_joins(sql, group->members[i]);
 	for (uint32_t i = 0; i < group->conditions.count; i++)
-		if (!add_equality(order, group->conditions.at[i]))
+		if (!sql_class_add(order, group->conditions.at[i]))
 			sql_push(sql, &order->residuals, group->conditions.at[i]);
 	search(order);
 	join = order->best[(1U << group->member_count) - 1];
@@ -358,7 +191,7 @@ static struct sql_join *order_table(struct sql *sql, struct sql_item *item)
 	join->tables = item->tables;
 	join->table = item->table;
 	join->conditions = item->conditions;
-	join->base_rows = rows_of_tables(sql, item->tables);
+	join->base_rows = sql_rows_of_tables(sql, item->tables);
 	join->rows = join->base_rows;
 	for (uint32_t i = 0; i < item->conditions.count; i++)
 		join->rows *= sql_selectivity(item->conditions.at[i]);

@@ -178,6 +178,16 @@ bool sql_is_call(const struct sql_expr *expr, enum dsmx_function function);
 /* Add to @list every aggregate in @expr that is not there yet. */
 void sql_collect_aggregates(struct sql *sql, struct sql_expr *expr, struct sql_list *list);
 
+/* --- sql_type.c ------------------------------------------------------------------------------------------ */
+
+bool sql_is_integer(struct dsmx_type type);
+bool sql_is_exact(struct dsmx_type type); /* an integer or a decimal */
+bool sql_is_number(struct dsmx_type type);
+/* An exact type as the decimal that holds all of it. */
+struct dsmx_type sql_as_decimal(struct dsmx_type type);
+/* The type that both can be cast to; false where there is none. */
+bool sql_common_type(struct dsmx_type a, struct dsmx_type b, struct dsmx_type *ret_type);
+
 /* --- sql_const.c: constants ---------------------------------------------------------------------------- */
 
 struct sql_expr *sql_const(struct sql *sql, const PgQuery__AConst *node);
@@ -227,8 +237,6 @@ struct dsmx_expr *sql_emit(struct sql *sql, const struct sql_scope *scope, struc
 /* As a condition: must be bool; @clause names it in the error. */
 struct dsmx_expr *sql_emit_condition(struct sql *sql, const struct sql_scope *scope,
                                      const struct sql_list *conditions, const char *clause);
-/* The type that both can be cast to; false where there is none. */
-bool sql_common_type(struct dsmx_type a, struct dsmx_type b, struct dsmx_type *ret_type);
 /* After a call of the plan builder: take its failure over. Returns @made. */
 void *sql_built(struct sql *sql, void *made, int location);
 
