@@ -44,7 +44,7 @@ static const struct args_option options[] = {
 	                    "between fields; \\t is a tab (| for tbl, comma for csv)" },
 	[OPT_HEADER] = { "header", 0, "HOW",
 	                 "match: the first line names the columns; skip: pass\n"
-	                 "                        over it; none: there is none (match for csv, none for tbl)" },
+	                 "                        over it; none: there is none (csv: match, tbl: none)" },
 	[OPT_NULL] = { "null", 0, "TEXT", "what stands for NULL, unless quoted (nothing)" },
 	[OPT_ROWS] = { "rows", 0, "N", "rows in a record batch (8192)" },
 	[OPT_DICTIONARY] = { "no-dictionary", 0, NULL, "write all text as it is" },
