@@ -2,8 +2,11 @@
 #include "exec/accumulate.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "exec/large.h"
+
+#define ROOM_FIRST 64U
 
 /* The least or greatest text of a group, in the stash; there is room for a somewhat longer one. */
 struct text_state {
@@ -56,38 +59,37 @@ int dx_accumulator_init(struct dx_accumulator *acc, enum dx_accumulate kind, str
 void dx_accumulator_fini(struct dx_accumulator *acc)
 {
 	dx_stash_clear(&acc->stash);
-	free(acc->states);
-	free(acc->has);
+	dx_large_free(acc->states, acc->room * acc->width);
+	dx_large_free(acc->has, acc->has_room);
 	*acc = (struct dx_accumulator){ 0 };
 }
 
 int dx_accumulator_reserve(struct dx_accumulator *acc, uint32_t groups)
 {
-	size_t room = (size_t)acc->room * 2 > groups ? (size_t)acc->room * 2 : groups;
-	uint8_t *states, *has;
+	size_t old = acc->room, room = 2 * old > groups ? 2 * old : groups;
+	void *states, *has;
 
-	if (groups <= acc->room)
+	if (groups <= old)
 		return 0;
-	room = room < 64 ? 64 : room;
-	states = realloc(acc->states, room * acc->width);
-	if (states == NULL)
-		return -ENOMEM;
-	memset(states + acc->room * acc->width, 0, (room - acc->room) * acc->width);
-	acc->states = states;
+	room = room < ROOM_FIRST ? ROOM_FIRST : room;
 	if (!counts(acc)) {
-		has = realloc(acc->has, room);
+		has = dx_large_grow(acc->has, acc->has_room, room);
 		if (has == NULL)
 			return -ENOMEM;
-		memset(has + acc->room, 0, room - acc->room);
 		acc->has = has;
+		acc->has_room = room;
 	}
+	states = dx_large_grow(acc->states, old * acc->width, room * acc->width);
+	if (states == NULL)
+		return -ENOMEM;
+	acc->states = states;
 	acc->room = (uint32_t)room;
 	return 0;
 }
 
-size_t dx_accumulator_bytes(const struct dx_accumulator *acc)
+size_t dx_accumulator_used(const struct dx_accumulator *acc, uint32_t groups)
 {
-	return acc->room * (acc->width + !counts(acc)) + acc->stash.bytes;
+	return groups * (acc->width + !counts(acc)) + acc->stash.bytes;
 }
 
 void dx_accumulator_clear(struct dx_accumulator *acc, uint32_t groups)

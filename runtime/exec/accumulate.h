@@ -28,7 +28,8 @@ struct dx_accumulator {
 	size_t width;          /* of a state */
 	uint32_t room;         /* groups */
 	void *states;
-	uint8_t *has;          /* a byte for each group: has it seen a value? Not for counts */
+	uint8_t *has; /* a byte for each group: has it seen a value? Not for counts */
+	size_t has_room;
 	struct dx_stash stash; /* texts that are least or greatest */
 };
 
@@ -37,7 +38,8 @@ int dx_accumulator_init(struct dx_accumulator *acc, enum dx_accumulate kind, str
                         struct dsmx_type type) DX_MUST_CHECK;
 void dx_accumulator_fini(struct dx_accumulator *acc);
 
-size_t dx_accumulator_bytes(const struct dx_accumulator *acc);
+/* Bytes in use by @groups groups. */
+size_t dx_accumulator_used(const struct dx_accumulator *acc, uint32_t groups);
 
 /* Groups 0..@groups-1 have a state; new ones an empty one. */
 int dx_accumulator_reserve(struct dx_accumulator *acc, uint32_t groups) DX_MUST_CHECK;

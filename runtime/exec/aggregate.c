@@ -58,13 +58,13 @@ static bool has_keys(const struct aggregate_stream *stream)
 	return stream->op->aggregate->key_count > 0;
 }
 
-static size_t bytes_held(const struct dx_aggregate_operator *op,
+static size_t bytes_used(const struct dx_aggregate_operator *op,
                          const struct dx_aggregate_groups *groups)
 {
-	size_t bytes = dx_table_bytes(&groups->table);
+	size_t bytes = dx_table_used(&groups->table);
 
 	for (uint32_t i = 0; i < op->state_count; i++)
-		bytes += dx_accumulator_bytes(&groups->accumulators[i]);
+		bytes += dx_accumulator_used(&groups->accumulators[i], groups->count);
 	return bytes;
 }
 
@@ -72,7 +72,7 @@ static int fail(const struct aggregate_stream *stream, struct dsmx_cx *cx, int c
 {
 	return dx_error(dsmx_cx_error(cx), code,
 	                "an aggregate of %u groups, %zu bytes, cannot go on: %s; use more workers",
-	                stream->groups.count, bytes_held(stream->op, &stream->groups),
+	                stream->groups.count, bytes_used(stream->op, &stream->groups),
 	                dx_strerror(code));
 }
 
@@ -170,7 +170,7 @@ static bool is_full(const struct aggregate_stream *stream)
 
 	if (stream->op->aggregate->phase != DX_PHASE_PARTIAL || !has_keys(stream))
 		return false;
-	bytes = bytes_held(stream->op, &stream->groups);
+	bytes = bytes_used(stream->op, &stream->groups);
 	return bytes > PARTIAL_BYTES_LIMIT ||
 	       (bytes > PARTIAL_BYTES &&
 	        stream->rows < (uint64_t)stream->groups.count * PARTIAL_REDUCTION);
@@ -340,7 +340,7 @@ static int init_groups(struct aggregate_stream *stream)
 		return -ENOMEM;
 	err = dx_keys_init(&groups->keys, op->key_types, NULL, op->aggregate->key_count);
 	if (err == 0)
-		err = dx_table_init(&groups->table);
+		err = dx_table_init(&groups->table, &groups->keys);
 	for (uint32_t i = 0; err == 0 && i < op->state_count; i++) {
 		struct dx_accumulator *acc = &groups->accumulators[i];
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "exec/large.h"
 
 /* A dense index may take as many values for each build row: up to 16 bytes of bits. */
 #define DENSE_SPREAD 64U
@@ -176,6 +177,28 @@ static void set_bits(struct dx_join_index *index, const struct dx_vector *vector
 	}
 }
 
+/* --- memory ------------------------------------------------------------------------------------------- */
+
+static size_t bits_bytes(const struct dx_join_index *index)
+{
+	return index->range > 0 ? ((index->range - 1) / 64 + 1) * sizeof(*index->bits) : 0;
+}
+
+static size_t numbers_bytes(const struct dx_join_index *index)
+{
+	return index->rows.length * sizeof(*index->numbers);
+}
+
+static size_t starts_bytes(const struct dx_join_index *index)
+{
+	return (index->distinct + 2ULL) * sizeof(*index->starts);
+}
+
+static size_t list_bytes(const struct dx_join_index *index)
+{
+	return index->numbered * sizeof(*index->list);
+}
+
 /* --- the phases ---------------------------------------------------------------------------------------- */
 
 int dx_join_index_init(struct dx_join_index *index, const struct dsmx_schema *schema,
@@ -194,7 +217,7 @@ int dx_join_index_init(struct dx_join_index *index, const struct dsmx_schema *sc
 	err = dx_keys_init(&index->keys, types, wide, key_count);
 	free(types);
 	if (err == 0)
-		err = dx_table_init(&index->table);
+		err = dx_table_init(&index->table, &index->keys);
 	if (err == 0)
 		err = dx_join_side_init(&index->side, schema, columns, key_count);
 	if (err == 0)
@@ -210,10 +233,10 @@ void dx_join_index_fini(struct dx_join_index *index)
 	dx_table_fini(&index->table);
 	dx_join_side_fini(&index->side);
 	dx_window_free(index->window);
-	free(index->bits);
-	free(index->numbers);
-	free(index->starts);
-	free(index->list);
+	dx_large_free(index->bits, bits_bytes(index));
+	dx_large_free(index->numbers, numbers_bytes(index));
+	dx_large_free(index->starts, starts_bytes(index));
+	dx_large_free(index->list, list_bytes(index));
 	*index = (struct dx_join_index){ 0 };
 }
 
@@ -224,7 +247,7 @@ static void enter(struct dx_join_index *index, enum dx_join_index_phase phase)
 	index->word = 0;
 	dx_window_set(index->window, &index->rows);
 	if (phase == DX_INDEX_READY) {
-		free(index->numbers);
+		dx_large_free(index->numbers, numbers_bytes(index));
 		index->numbers = NULL;
 	}
 }
@@ -237,7 +260,7 @@ int dx_join_index_start(struct dx_join_index *index, const struct dsmx_batch *ro
 	index->max = INT64_MIN;
 	if (rows->length > DX_TABLE_KEYS_MAX)
 		return -E2BIG;
-	index->numbers = malloc((rows->length > 0 ? rows->length : 1) * sizeof(*index->numbers));
+	index->numbers = dx_large_alloc(numbers_bytes(index));
 	if (index->numbers == NULL)
 		return -ENOMEM;
 	enter(index, index->is_single_integer ? DX_INDEX_RANGE : DX_INDEX_RESERVE);
@@ -258,10 +281,9 @@ static int choose(struct dx_join_index *index)
 	}
 	index->is_dense = true;
 	index->range = last + 1;
-	index->bits = calloc((size_t)(last >> 6) + 1, sizeof(*index->bits));
+	index->bits = dx_large_alloc(bits_bytes(index));
 	if (index->bits == NULL)
 		return -ENOMEM;
-	index->bytes += ((last >> 6) + 1) * sizeof(*index->bits);
 	enter(index, DX_INDEX_BITS);
 	return 0;
 }
@@ -283,8 +305,6 @@ static int rank(struct dx_join_index *index)
 /* Every row has its number: what is still needed to come back from numbers to rows? */
 static int finish_numbers(struct dx_join_index *index)
 {
-	size_t numbers;
-
 	if (!index->is_dense)
 		index->distinct = index->table.count;
 	if (index->exists_only || (index->in_order && index->numbered == index->rows.length &&
@@ -292,16 +312,13 @@ static int finish_numbers(struct dx_join_index *index)
 		enter(index, DX_INDEX_READY);
 		return 0;
 	}
-	numbers = (size_t)index->distinct + 2;
-	index->list = malloc((index->numbered + 1ULL) * sizeof(*index->list));
+	index->list = dx_large_alloc(list_bytes(index));
 	if (index->list == NULL)
 		return -ENOMEM;
-	index->bytes += (index->numbered + 1ULL) * sizeof(*index->list);
 	if (index->distinct < index->numbered) {
-		index->starts = calloc(numbers, sizeof(*index->starts));
+		index->starts = dx_large_alloc(starts_bytes(index));
 		if (index->starts == NULL)
 			return -ENOMEM;
-		index->bytes += numbers * sizeof(*index->starts);
 	}
 	enter(index, index->starts != NULL ? DX_INDEX_STARTS : DX_INDEX_LIST);
 	return 0;

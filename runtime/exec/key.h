@@ -84,6 +84,12 @@ int dx_keys_init(struct dx_keys *keys, const struct dsmx_type *types, const bool
                  uint32_t column_count) DX_MUST_CHECK;
 void dx_keys_fini(struct dx_keys *keys);
 
+/* Is every key its `low` word, and which columns are null? */
+static inline bool dx_keys_are_words(const struct dx_keys *keys)
+{
+	return !keys->has_text && keys->fixed_bytes <= 8;
+}
+
 /* Encode @count rows of @vectors, one for each column. Returns 0, -ENOMEM or -E2BIG (a key of 2 GiB). */
 int dx_keys_encode(struct dx_keys *keys, const struct dx_vector *vectors,
                    uint32_t count) DX_MUST_CHECK;

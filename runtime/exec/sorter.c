@@ -2,17 +2,23 @@
 #include "exec/sorter.h"
 
 #include <errno.h>
-#include <stdlib.h>
+
+#include "exec/large.h"
 
 #define RUN_ENTRIES   2048U /* 64 KiB, and as much spare */
 #define INSERT_RUN    16U
 #define STEP_ENTRIES  8192U
 #define FIRST_ENTRIES 1024U
 
+static size_t bytes_of(size_t entries)
+{
+	return entries * sizeof(struct dx_sort_entry);
+}
+
 void dx_sorter_fini(struct dx_sorter *sorter)
 {
-	free(sorter->entries);
-	free(sorter->spare);
+	dx_large_free(sorter->entries, bytes_of(sorter->room));
+	dx_large_free(sorter->spare, bytes_of(sorter->room));
 	*sorter = (struct dx_sorter){ 0 };
 }
 
@@ -25,7 +31,9 @@ int dx_sorter_append(struct dx_sorter *sorter, const struct dx_sort_entry *entri
 		struct dx_sort_entry *grown;
 
 		room = room < FIRST_ENTRIES ? FIRST_ENTRIES : room;
-		grown = realloc(sorter->entries, room * sizeof(*grown));
+		dx_large_free(sorter->spare, bytes_of(sorter->room));
+		sorter->spare = NULL;
+		grown = dx_large_grow(sorter->entries, bytes_of(sorter->room), bytes_of(room));
 		if (grown == NULL)
 			return -ENOMEM;
 		sorter->entries = grown;
@@ -38,8 +46,8 @@ int dx_sorter_append(struct dx_sorter *sorter, const struct dx_sort_entry *entri
 
 int dx_sorter_start(struct dx_sorter *sorter)
 {
-	free(sorter->spare);
-	sorter->spare = malloc((sorter->room > 0 ? sorter->room : 1) * sizeof(*sorter->spare));
+	if (sorter->spare == NULL)
+		sorter->spare = dx_large_alloc(bytes_of(sorter->room));
 	if (sorter->spare == NULL)
 		return -ENOMEM;
 	sorter->run = 0;

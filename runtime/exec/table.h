@@ -3,8 +3,9 @@
  * table.h - distinct keys, numbered in the order in which they came
  *
  * The hash table under joins (keys of the build side) and aggregates (groups): open addressing, linear
- * probing. A slot is 8 bytes: half of the hash, and the number of the key, so that another key is looked at
- * only when 32 bits of its hash agree. Keys stand in an array of their own, in order of their numbers.
+ * probing, slots of 16 bytes. Keys of up to 8 bytes stand in their slot, so that a look costs one access to
+ * memory; of others it is the hash, and the key is looked at when all of it agrees. Keys also stand in an
+ * array, in order of their numbers.
  *
  * Growing does not happen inside of an insert, but before it, in steps, so that the caller can let others
  * run in between.
@@ -22,25 +23,36 @@
 /* Keys that a table holds at the most. */
 #define DX_TABLE_KEYS_MAX (1U << 31)
 
-struct dx_table {
-	struct dx_key *keys;
-	uint32_t count;
-	uint32_t room;   /* at @keys */
-	uint64_t *slots; /* hash bits 32..63, then number + 1; 0: free */
-	uint64_t mask;   /* slots - 1 */
-	uint64_t *grown; /* NULL, or the next slots, keys [0, moved) in them */
-	uint64_t grown_mask;
-	uint32_t moved;
-	struct dx_stash stash; /* the bytes of long keys */
-	size_t bytes;          /* of keys and slots */
+struct dx_table_slot {
+	uint64_t word;   /* the key, or its hash */
+	uint32_t number; /* plus 1; 0: free */
+	uint32_t nulls;  /* which columns of a key in @word are null */
 };
 
-int dx_table_init(struct dx_table *table) DX_MUST_CHECK;
+struct dx_table {
+	bool in_slots;       /* keys are as short as that, */
+	uint32_t word_bytes; /* and all of this length */
+	uint32_t count;
+	uint32_t room; /* at @keys */
+	struct dx_key *keys;
+	struct dx_table_slot *slots;
+	uint64_t mask;               /* slots - 1 */
+	struct dx_table_slot *grown; /* NULL, or the next slots; slots [0, moved) are in them */
+	uint64_t grown_mask;
+	uint64_t moved;
+	size_t populated;      /* bytes of @grown that have pages */
+	struct dx_stash stash; /* the bytes of long keys */
+};
+
+/* For keys that @keys encodes. */
+int dx_table_init(struct dx_table *table, const struct dx_keys *keys) DX_MUST_CHECK;
 void dx_table_fini(struct dx_table *table);
 
-static inline size_t dx_table_bytes(const struct dx_table *table)
+/* Bytes in use, with the share of its slots that a key needs at the least. */
+static inline size_t dx_table_used(const struct dx_table *table)
 {
-	return table->bytes + table->stash.bytes;
+	return table->count * (sizeof(struct dx_key) + 2 * sizeof(struct dx_table_slot)) +
+	       table->stash.bytes;
 }
 
 /* No keys; slots and room are kept. */
