@@ -25,6 +25,7 @@ enum option {
 	OPT_EXPLAIN,
 	OPT_ANALYZE,
 	OPT_TIMING,
+	OPT_STATS,
 	OPT_REPEAT,
 	OPT_TIMEOUT,
 	OPT_EMIT_PLAN,
@@ -40,6 +41,7 @@ static const struct args_option options[] = {
 	[OPT_EXPLAIN] = { "explain", 0, NULL, "show the plan instead of running it" },
 	[OPT_ANALYZE] = { "analyze", 0, NULL, "show what each exchange did, after the result" },
 	[OPT_TIMING] = { "timing", 't', NULL, "show how long open, plan and run took" },
+	[OPT_STATS] = { "stats", 0, NULL, "show the counters of session and query" },
 	[OPT_REPEAT] = { "repeat", 0, "N", "run each statement N times (1)" },
 	[OPT_TIMEOUT] = { "timeout", 0, "MS", "end a statement that runs longer" },
 	[OPT_EMIT_PLAN] = { "emit-plan", 0, "FILE",
@@ -170,6 +172,9 @@ static int take_option(struct args *args, enum option option, struct run_options
 		break;
 	case OPT_TIMING:
 		run->timing = true;
+		break;
+	case OPT_STATS:
+		run->stats = true;
 		break;
 	case OPT_REPEAT:
 		return number(args, "--repeat", 1, UINT32_MAX, &run->repeat);

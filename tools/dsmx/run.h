@@ -23,6 +23,7 @@ struct run_options {
 	bool explain;     /* do not run: print the plan */
 	bool analyze;     /* print what ran: after a result on stderr, else on stdout */
 	bool timing;
+	bool stats;
 	bool quiet;
 	uint64_t repeat;
 	uint64_t timeout_ms;

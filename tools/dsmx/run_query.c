@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,6 +147,25 @@ static void print_timing(const struct run *run, const struct dsmx_query_stats *s
 	        (double)stats->first_row_ns / 1e6, (double)total_ns / 1e6);
 }
 
+/* For programs: one line of name=value for the session, one for the query. */
+static void print_stats(const struct run *run, const struct dsmx_query_stats *stats)
+{
+	struct dsmx_session_info info;
+
+	dsmx_session_info(run->session, &info);
+	fprintf(stderr,
+	        "session: id=%016" PRIx64 " workers=%u wait=%s pages=%s isolation=%s cgroup=%s\n",
+	        info.id, info.workers, info.wait, info.pages, info.isolation, info.cgroup);
+	fprintf(stderr,
+	        "query: rows=%" PRIu64 " start_streams=%" PRIu64 " streams_opened=%" PRIu64
+	        " producer_tasks=%" PRIu64 " ring_frames=%" PRIu64 " ring_rows=%" PRIu64
+	        " ring_bytes=%" PRIu64 " local_frames=%" PRIu64 " local_rows=%" PRIu64
+	        " overflow_bytes=%" PRIu64 " waits=%" PRIu64 " retries=%" PRIu64 "\n",
+	        stats->rows, stats->start_streams, stats->streams_opened, stats->producer_tasks,
+	        stats->ring_frames, stats->ring_rows, stats->ring_bytes, stats->local_frames,
+	        stats->local_rows, stats->overflow_bytes, stats->waits, stats->retries);
+}
+
 static void print_analysis(struct run *run, const struct dsmx_query *query)
 {
 	char *text = NULL;
@@ -180,6 +200,7 @@ static void write_failed(struct run *run)
 static void read_query(struct run *run, struct dsmx_query *query, uint64_t plan_ns, uint64_t start)
 {
 	struct format_state state = { .out = &run->out, .schema = dsmx_query_schema(query) };
+	struct dsmx_query_stats stats;
 	struct dsmx_error err = { 0 };
 	int r;
 
@@ -196,13 +217,12 @@ static void read_query(struct run *run, struct dsmx_query *query, uint64_t plan_
 		return;
 	if (run->options->analyze)
 		print_analysis(run, query);
-	if (run->options->timing) {
-		struct dsmx_query_stats stats;
-
-		dsmx_query_stats(query, &stats);
+	dsmx_query_stats(query, &stats);
+	if (run->options->timing)
 		print_timing(run, &stats, plan_ns, progress_clock_ns() - start);
-		run->open_ns = 0;
-	}
+	if (run->options->stats)
+		print_stats(run, &stats);
+	run->open_ns = 0;
 }
 
 /* @plan: NULL: @source is the plan. */
