@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Processes killed in the middle of a query: the right answer or a clear error within a second at whoever
+ * survives, and nothing left behind.
+ *
+ * This program is its own supervisor and worker, with an operator "series": the numbers 0 .. end - 1, each modulo
+ * some number; and with --leader KIND a leader to be killed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "dsmx/dsmx.h"
+#include "harness.h"
+#include "session/session.h"
+
+#define ENDLESS INT64_MAX
+#define BATCH   1024
+
+static char self_path[PATH_MAX];
+
+/* --- the operator --------------------------------------------------------------------------------------------- */
+
+struct series_bytes {
+	int64_t end;
+	int64_t modulo;
+};
+
+struct series {
+	struct series_bytes is;
+	int64_t next;
+	int64_t values[BATCH];
+	struct dsmx_column column;
+};
+
+static int series_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
+                       struct dsmx_batch *ret_batch)
+{
+	struct series *s = state;
+	uint32_t n = 0;
+
+	(void)input;
+	(void)cx;
+	for (; n < BATCH && s->next < s->is.end; s->next++)
+		s->values[n++] = s->next % s->is.modulo;
+	s->column = (struct dsmx_column){ .values = s->values };
+	*ret_batch = (struct dsmx_batch){
+		.length = n, .selected = n, .column_count = 1, .columns = &s->column
+	};
+	return n > 0;
+}
+
+static int series_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                       struct dsmx_operator **inputs, uint32_t input_count,
+                       struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static const struct dsmx_simple_ops ops = { "Series", series_next, free };
+	struct series *s = calloc(1, sizeof(*s));
+	int r;
+
+	(void)inputs;
+	(void)input_count;
+	(void)err;
+	if (s == NULL || len != sizeof(s->is)) {
+		free(s);
+		return -EINVAL;
+	}
+	memcpy(&s->is, bytes, len);
+	r = dsmx_simple_new(&ops, s, output, NULL, ret_operator);
+	if (r != 0)
+		free(s);
+	return r;
+}
+
+static const struct dsmx_extension extensions[] = { { "series", series_make }, { NULL, NULL } };
+
+/* --- the queries ------------------------------------------------------------------------------------------------ */
+
+enum kind {
+	KIND_GATHER,  /* one worker to the leader */
+	KIND_SHUFFLE, /* one worker to all workers to the leader */
+	KIND_GROUPS,  /* sums of groups: no row before the end */
+	KIND_COUNT
+};
+
+static const char *const kind_names[KIND_COUNT] = { "gather", "shuffle", "groups" };
+
+static struct dsmx_plan *make_plan(enum kind kind, int64_t end)
+{
+	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
+	static const struct dsmx_schema schema = { 1, &field };
+	static const uint32_t key;
+	struct series_bytes bytes = { end, 100 };
+	struct dsmx_plan *plan;
+	struct dsmx_rel *rel;
+
+	if (dsmx_plan_new(&plan) != 0)
+		return NULL;
+	rel = dsmx_rel_extension(plan, "series", &bytes, sizeof(bytes), &schema, NULL, 0);
+	if (kind != KIND_GATHER)
+		rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_HASH, rel, &key, 1, 0, NULL);
+	if (kind == KIND_GROUPS) {
+		struct dsmx_expr *group = dsmx_expr_column(plan, rel, 0);
+		struct dsmx_measure sum = { DSMX_AGG_SUM, dsmx_expr_column(plan, rel, 0), "sum" };
+
+		rel = dsmx_rel_aggregate(plan, rel, &group, 1, &sum, 1);
+	}
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, rel, NULL, 0, 1, NULL);
+	if (dsmx_plan_finish(plan, rel, NULL, NULL) != 0) {
+		dsmx_plan_free(plan);
+		return NULL;
+	}
+	return plan;
+}
+
+static int start_query(struct dsmx_session *session, enum kind kind, int64_t end,
+                       struct dsmx_query **ret_query, struct dsmx_error *err)
+{
+	struct dsmx_plan *plan = make_plan(kind, end);
+	int r;
+
+	if (plan == NULL)
+		return dx_error(err, -ENOMEM, "no plan");
+	r = dsmx_query_start(session, plan, NULL, ret_query, err);
+	dsmx_plan_free(plan);
+	return r;
+}
+
+/* Read to the end: the sum of all first columns, or of the sums. Returns 0 or the failure. */
+static int drain(struct dsmx_query *query, enum kind kind, int64_t *ret_sum, struct dsmx_error *err)
+{
+	struct dsmx_batch batch;
+	int r;
+
+	*ret_sum = 0;
+	while ((r = dsmx_query_next_batch(query, 5000, &batch, err)) == 1) {
+		for (uint32_t i = 0; i < batch.selected; i++) {
+			uint32_t row = batch.selection != NULL ? batch.selection[i] : i;
+
+			if (kind == KIND_GROUPS) /* decimal(38,0): 16 bytes */
+				*ret_sum +=
+					(int64_t)((const __int128 *)batch.columns[1].values)[row];
+			else
+				*ret_sum += ((const int64_t *)batch.columns[0].values)[row];
+		}
+	}
+	return r;
+}
+
+static int64_t sum_of(int64_t end)
+{
+	return end / 100 * 4950 + (end % 100) * (end % 100 - 1) / 2;
+}
+
+static int open_session(uint32_t workers, struct dsmx_session **ret_session, struct dsmx_error *err)
+{
+	struct dsmx_session_options options = { .size = sizeof(options),
+		                                .workers = workers,
+		                                .worker_path = self_path,
+		                                .extensions = extensions };
+
+	return dsmx_session_open(&options, ret_session, err);
+}
+
+TEST(kill_nobody, "the queries give the right answers while nobody is killed")
+{
+	struct dsmx_session *session;
+	struct dsmx_error err;
+
+	for (uint32_t workers = 0; workers < 4; workers++) {
+		CHECK_EQ(open_session(workers, &session, &err), 0);
+		for (int kind = 0; kind < KIND_COUNT; kind++) {
+			struct dsmx_query *query;
+			int64_t sum;
+
+			CHECK_EQ(start_query(session, (enum kind)kind, 123456, &query, &err), 0);
+			CHECK_EQ(drain(query, (enum kind)kind, &sum, &err), 0);
+			CHECK_EQ(sum, sum_of(123456));
+			dsmx_query_close(query);
+		}
+		dsmx_session_close(session);
+	}
+}
+
+/* --- victims ------------------------------------------------------------------------------------------------------ */
+
+/* Let a query get going: read some batches, or let the workers have some time for it. */
+static int warm_up(struct dsmx_query *query, enum kind kind, struct dsmx_error *err)
+{
+	struct dsmx_batch batch;
+	int r = 1;
+
+	for (int i = 0; r == 1 && i < 20 && kind != KIND_GROUPS; i++)
+		r = dsmx_query_next_batch(query, 5000, &batch, err);
+	if (kind == KIND_GROUPS)
+		r = dsmx_query_next_batch(query, 30, &batch, err) == -ETIMEDOUT;
+	return r;
+}
+
+/* Read on until the failure. Returns it; @ret_ns is how long it took. */
+static int await_failure(struct dsmx_query *query, uint64_t *ret_ns, struct dsmx_error *err)
+{
+	uint64_t start_ns = dx_now_ns();
+	struct dsmx_batch batch;
+	int r = 1;
+
+	while (r == 1 && dx_now_ns() - start_ns < 5 * DX_NS_PER_S)
+		r = dsmx_query_next_batch(query, 5000, &batch, err);
+	*ret_ns = dx_now_ns() - start_ns;
+	return r;
+}
+
+static bool is_gone(const struct dx_cgroup *group, const char *state)
+{
+	struct stat st;
+
+	return (group->v2[0] == '\0' || stat(group->v2, &st) != 0) &&
+	       (group->v1_memory[0] == '\0' || stat(group->v1_memory, &st) != 0) &&
+	       stat(state, &st) != 0;
+}
+
+TEST(kill_worker,
+     "a worker killed in mid-query: its name, signal and sentence within a second; the session goes on")
+{
+	for (int i = 0; i < 2 * KIND_COUNT; i++) {
+		enum kind kind = (enum kind)(i / 2);
+		uint32_t victim = (uint32_t)i % 2;
+		struct dsmx_session *session;
+		char state[DX_CGROUP_PATH];
+		struct dsmx_query *query;
+		struct dx_cgroup group;
+		struct dsmx_error err;
+		uint64_t ns;
+		int64_t sum;
+		int r, pid;
+
+		CHECK_EQ(open_session(2, &session, &err), 0);
+		CHECK_EQ(start_query(session, kind, ENDLESS, &query, &err), 0);
+		CHECK_EQ(warm_up(query, kind, &err), 1);
+		pid = dsmx_session_worker_pid(session, victim);
+		CHECK_EQ(kill(pid, SIGKILL), 0);
+		if (kind == KIND_GATHER) {
+			/* Perhaps the one that the query does not need. */
+			struct dsmx_batch batch;
+			uint64_t until_ns = dx_now_ns() + 200 * DX_NS_PER_MS;
+
+			r = 1;
+			while (r == 1 && dx_now_ns() < until_ns)
+				r = dsmx_query_next_batch(query, 5000, &batch, &err);
+			ns = 0;
+		} else {
+			r = await_failure(query, &ns, &err);
+		}
+		if (r != 1) {
+			CHECK_EQ(r, -EOWNERDEAD);
+			printf("# %s, worker %u, %.2f ms: %s\n", kind_names[kind], victim,
+			       (double)ns / 1e6, err.message);
+			CHECK_EQ(err.worker, victim);
+			CHECK_EQ(err.reason, DSMX_EXIT_SIGNAL);
+			CHECK_EQ(err.status, SIGKILL);
+			CHECK(ns < DX_NS_PER_S);
+		}
+		dsmx_query_close(query);
+
+		CHECK_EQ(start_query(session, kind, 54321, &query, &err), 0);
+		CHECK_EQ(drain(query, kind, &sum, &err), 0);
+		CHECK_EQ(sum, sum_of(54321));
+		dsmx_query_close(query);
+		group = session->group;
+		memcpy(state, session->state_path, sizeof(state));
+		dsmx_session_close(session);
+		CHECK(is_gone(&group, state));
+	}
+}
+
+TEST(kill_supervisor,
+     "the supervisor killed in mid-query: an error that says so within a second, and nothing left")
+{
+	for (int kind = 0; kind < KIND_COUNT; kind++) {
+		struct dsmx_session *session;
+		struct dsmx_session_info info;
+		char state[DX_CGROUP_PATH];
+		struct dsmx_query *query, *next;
+		struct dx_cgroup group;
+		struct dsmx_error err;
+		int pidfds[2];
+		uint64_t ns;
+
+		CHECK_EQ(open_session(2, &session, &err), 0);
+		CHECK_EQ(start_query(session, (enum kind)kind, ENDLESS, &query, &err), 0);
+		CHECK_EQ(warm_up(query, (enum kind)kind, &err), 1);
+		dsmx_session_info(session, &info);
+		group = session->group;
+		memcpy(state, session->state_path, sizeof(state));
+		for (uint32_t w = 0; w < 2; w++)
+			pidfds[w] = dx_pidfd_open(dsmx_session_worker_pid(session, w));
+		CHECK_EQ(kill(info.supervisor_pid, SIGKILL), 0);
+		CHECK_EQ(await_failure(query, &ns, &err), -EOWNERDEAD);
+		printf("# %s, %.2f ms: %s\n", kind_names[kind], (double)ns / 1e6, err.message);
+		CHECK(strstr(err.message, "supervisor") != NULL);
+		CHECK(ns < DX_NS_PER_S);
+		CHECK_EQ(start_query(session, (enum kind)kind, 1, &next, &err), -EOWNERDEAD);
+		dsmx_query_close(query);
+		dsmx_session_close(session);
+		for (int w = 0; w < 2; w++) {
+			CHECK_EQ(dx_pidfd_wait(pidfds[w], 0), 0);
+			CHECK_EQ(close(pidfds[w]), 0);
+		}
+		CHECK(is_gone(&group, state));
+	}
+}
+
+TEST(kill_random,
+     "a worker killed at a random moment of a finite query: the right answer, or the error")
+{
+	int answers = 0, errors = 0;
+	unsigned seed = (unsigned)getpid();
+
+	printf("# seed %u\n", seed);
+	for (int round = 0; round < 30; round++) {
+		enum kind kind = (enum kind)(round % KIND_COUNT);
+		struct timespec moment = { .tv_nsec = rand_r(&seed) % 16000000 };
+		struct dsmx_session *session;
+		struct dsmx_query *query;
+		struct dsmx_error err;
+		int64_t sum;
+		int pid, killer, r;
+
+		CHECK_EQ(open_session(2, &session, &err), 0);
+		pid = dsmx_session_worker_pid(session, (uint32_t)rand_r(&seed) % 2);
+		killer = fork();
+		if (killer == 0) {
+			(void)nanosleep(&moment, NULL);
+			(void)kill(pid, SIGKILL);
+			_exit(0);
+		}
+		r = start_query(session, kind, 1000000, &query, &err);
+		if (r == 0) {
+			r = drain(query, kind, &sum, &err);
+			dsmx_query_close(query);
+			CHECK(r != 0 || sum == sum_of(1000000));
+		}
+		answers += r == 0;
+		errors += r == -EOWNERDEAD;
+		if (r != 0 && r != -EOWNERDEAD)
+			printf("# %s: %d %s\n", kind_names[kind], r, err.message);
+		CHECK(r == 0 || r == -EOWNERDEAD);
+		(void)waitpid(killer, NULL, 0);
+		dsmx_session_close(session);
+	}
+	printf("# %d answers, %d errors\n", answers, errors);
+}
+
+/* --- the leader ------------------------------------------------------------------------------------------------ */
+
+/* Run an endless query: say who the processes are once it runs, and read on for ever. */
+static int lead(enum kind kind)
+{
+	struct dsmx_session *session;
+	struct dsmx_session_info info;
+	struct dsmx_query *query;
+	struct dsmx_batch batch;
+	struct dsmx_error err;
+	int r;
+
+	r = open_session(2, &session, &err);
+	if (r == 0)
+		r = start_query(session, kind, ENDLESS, &query, &err);
+	if (r != 0 || warm_up(query, kind, &err) != 1) {
+		printf("%s\n", err.message);
+		return KSFT_FAIL;
+	}
+	dsmx_session_info(session, &info);
+	printf("%d %d %d %s %s %s\n", info.supervisor_pid, dsmx_session_worker_pid(session, 0),
+	       dsmx_session_worker_pid(session, 1), session->state_path,
+	       session->group.v2[0] != '\0' ? session->group.v2 : "-",
+	       session->group.v1_memory[0] != '\0' ? session->group.v1_memory : "-");
+	(void)fflush(stdout);
+	do
+		r = dsmx_query_next_batch(query, -1, &batch, &err);
+	while (r == 1);
+	return KSFT_FAIL;
+}
+
+TEST(kill_leader,
+     "the leader killed in mid-query: workers, supervisor, cgroups and entry are gone within a second")
+{
+	for (int kind = 0; kind < KIND_COUNT; kind++) {
+		char kind_text[2] = { (char)('0' + kind), '\0' }, flag[] = "--leader";
+		char *argv[] = { self_path, flag, kind_text, NULL };
+		char state[DX_CGROUP_PATH], line[3 * DX_CGROUP_PATH] = "";
+		struct dx_cgroup group = { .own_root = false };
+		int out[2], pids[3], pidfds[3];
+		uint64_t start_ns;
+		FILE *said;
+		pid_t pid;
+
+		CHECK_EQ(pipe2(out, O_CLOEXEC), 0);
+		pid = fork();
+		if (pid == 0) {
+			(void)dup2(out[1], STDOUT_FILENO);
+			(void)execv(self_path, argv);
+			_exit(9);
+		}
+		(void)close(out[1]);
+		said = fdopen(out[0], "r");
+		CHECK(fgets(line, sizeof(line), said) != NULL);
+		CHECK_EQ(sscanf(line, "%d %d %d %511s %511s %511s", &pids[0], &pids[1], &pids[2],
+		                state, group.v2, group.v1_memory),
+		         6);
+		for (int i = 0; i < 3; i++)
+			pidfds[i] = dx_pidfd_open(pids[i]);
+		start_ns = dx_now_ns();
+		CHECK_EQ(kill(pid, SIGKILL), 0);
+		for (int i = 2; i >= 0; i--) {
+			CHECK_EQ(dx_pidfd_wait(pidfds[i], start_ns + DX_NS_PER_S), 0);
+			CHECK_EQ(close(pidfds[i]), 0);
+		}
+		printf("# %s: all gone after %.2f ms\n", kind_names[kind],
+		       (double)(dx_now_ns() - start_ns) / 1e6);
+		CHECK_EQ(waitpid(pid, NULL, 0), pid);
+		CHECK(is_gone(&group, state));
+		(void)fclose(said);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	ssize_t n = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
+	int status;
+
+	self_path[n > 0 ? n : 0] = '\0';
+	if (argc == 3 && strcmp(argv[1], "--leader") == 0)
+		return lead((enum kind)atoi(argv[2]));
+	status = dsmx_worker_main(argc, argv, extensions);
+	return status >= 0 ? status : harness_main(argc, argv);
+}
