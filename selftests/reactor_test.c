@@ -423,6 +423,42 @@ TEST(reactor_look_between, "sources are looked at between any two polls")
 	dx_reactor_free(reactor);
 }
 
+/* A source that stops a task at its second look of a turn: the one between the polls. */
+struct stopping {
+	struct dx_source source;
+	struct dx_task *task;
+	int looks;
+};
+
+static bool stopping_look(struct dx_source *source)
+{
+	struct stopping *stopping = DX_CONTAINER(source, struct stopping, source);
+
+	if (++stopping->looks == 2)
+		dx_task_stop(stopping->task);
+	return false;
+}
+
+TEST(reactor_stop_between,
+     "a task that a look between two polls stops is not polled any more in that turn")
+{
+	struct stopping stopping = { .source = { .look = stopping_look } };
+	struct dx_reactor *reactor;
+	struct scripted a, b;
+	char log[32] = "";
+
+	CHECK_EQ(dx_reactor_new(DSMX_WAIT_AUTO, &reactor, NULL), 0);
+	dx_reactor_add_source(reactor, &stopping.source);
+	start(reactor, &a, 'a', "d", log);
+	start(reactor, &b, 'b', "d", log);
+	stopping.task = &b.task;
+	CHECK_EQ(dx_reactor_turn(reactor, 0), 1);
+	CHECK_STR(log, "a");
+	CHECK_EQ(b.ended, 0);
+	dx_reactor_remove_source(reactor, &stopping.source);
+	dx_reactor_free(reactor);
+}
+
 TEST(reactor_remove_source,
      "a look may remove any source: itself, the one before and the one after")
 {

@@ -267,13 +267,15 @@ static bool poll_ready(struct dx_reactor *reactor)
 
 	while ((link = dx_list_take(&reactor->ready)) != NULL)
 		dx_list_append(&reactor->turn, link);
-	while ((link = dx_list_take(&reactor->turn)) != NULL) {
-		if (polled)
+	for (;;) {
+		if (polled && !dx_list_empty(&reactor->turn))
 			(void)look(reactor);
+		link = dx_list_take(&reactor->turn); /* only now: looking may stop and free tasks */
+		if (link == NULL)
+			return polled;
 		poll_task(reactor, DX_CONTAINER(link, struct dx_task, link));
 		polled = true;
 	}
-	return polled;
 }
 
 /* --- timers ------------------------------------------------------------------------------------------- */
