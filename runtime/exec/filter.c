@@ -16,40 +16,65 @@ struct filter {
 	struct dsmx_stream *input;
 	struct dx_window *window;
 	struct dx_eval *eval;
+	bool ended; /* with `end`: what every further poll gives */
+	int end;
 	uint32_t rows[DX_VECTOR_ROWS];
 };
 
-static int filter_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+/* The next rows of the batch at hand. Returns 1, 0: it has none left, or an error. */
+static int filter_window(struct filter *filter, struct dsmx_batch *ret_batch,
+                         struct dsmx_error *err)
 {
-	struct filter *filter = DX_CONTAINER(stream, struct filter, stream);
 	struct dsmx_batch batch;
 	uint32_t count;
-	int err;
 
-	for (;;) {
-		while (dx_window_next(filter->window, &batch)) {
-			err = dx_eval_select(filter->eval, &batch, filter->rows, &count,
-			                     dsmx_cx_error(cx));
-			if (err < 0)
-				return err;
-			if (count == 0)
-				continue;
-			if (count < batch.selected) {
-				batch.selection = filter->rows;
-				batch.selected = count;
-			}
-			*ret_batch = batch;
-			return 1;
+	while (dx_window_next(filter->window, &batch)) {
+		int code = dx_eval_select(filter->eval, &batch, filter->rows, &count, err);
+
+		if (code < 0)
+			return code;
+		if (count == 0)
+			continue;
+		if (count < batch.selected) {
+			batch.selection = filter->rows;
+			batch.selected = count;
 		}
-		if (dsmx_cx_expired(cx)) {
-			dsmx_cx_yield(cx);
-			return -EAGAIN;
-		}
+		*ret_batch = batch;
+		return 1;
+	}
+	return 0;
+}
+
+static int filter_next(struct filter *filter, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	struct dsmx_batch batch;
+	int err = filter_window(filter, ret_batch, dsmx_cx_error(cx));
+
+	while (err == 0) {
 		err = filter->input->ops->poll_next(filter->input, cx, &batch);
 		if (err <= 0)
 			return err;
 		dx_window_set(filter->window, &batch);
+		err = filter_window(filter, ret_batch, dsmx_cx_error(cx));
+		if (err == 0 && dsmx_cx_expired(cx)) {
+			dsmx_cx_yield(cx);
+			return -EAGAIN;
+		}
 	}
+	return err;
+}
+
+static int filter_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	struct filter *filter = DX_CONTAINER(stream, struct filter, stream);
+	int err;
+
+	if (filter->ended)
+		return filter->end;
+	err = filter_next(filter, cx, ret_batch);
+	filter->ended = err <= 0 && err != -EAGAIN;
+	filter->end = err;
+	return err;
 }
 
 static void filter_close(struct dsmx_stream *stream)

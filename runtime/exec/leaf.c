@@ -24,6 +24,8 @@ struct leaf {
 	struct dx_importer *importer; /* NULL: an empty partition, or the end */
 	struct ArrowArray array;      /* release NULL: none at hand */
 	uint64_t at;
+	bool ended; /* with `end`: what every further poll gives */
+	int end;
 };
 
 /* What the application said, as an error of ours: never one that stands for "later". */
@@ -65,19 +67,14 @@ static int next_array(struct leaf *leaf, struct dsmx_error *err)
 	return 0;
 }
 
-static int leaf_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+static int leaf_next(struct leaf *leaf, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
 {
-	struct leaf *leaf = DX_CONTAINER(stream, struct leaf, stream);
 	uint64_t rows;
 	int err;
 
 	if (leaf->importer == NULL)
 		return 0;
 	while (leaf->array.release == NULL || leaf->at >= (uint64_t)leaf->array.length) {
-		if (dsmx_cx_expired(cx)) {
-			dsmx_cx_yield(cx);
-			return -EAGAIN;
-		}
 		err = next_array(leaf, dsmx_cx_error(cx));
 		if (err <= 0)
 			return err;
@@ -85,6 +82,10 @@ static int leaf_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx
 			return dx_error(dsmx_cx_error(cx), -EBADMSG,
 			                "the stream \"%s\" gave an array of %lld rows",
 			                leaf->op->rel->leaf, (long long)leaf->array.length);
+		if (leaf->array.length == 0 && dsmx_cx_expired(cx)) {
+			dsmx_cx_yield(cx);
+			return -EAGAIN;
+		}
 	}
 	rows = (uint64_t)leaf->array.length - leaf->at;
 	if (rows > DX_VECTOR_ROWS)
@@ -95,6 +96,19 @@ static int leaf_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx
 		return err;
 	leaf->at += rows;
 	return 1;
+}
+
+static int leaf_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	struct leaf *leaf = DX_CONTAINER(stream, struct leaf, stream);
+	int err;
+
+	if (leaf->ended)
+		return leaf->end;
+	err = leaf_next(leaf, cx, ret_batch);
+	leaf->ended = err <= 0 && err != -EAGAIN;
+	leaf->end = err;
+	return err;
 }
 
 static void leaf_close(struct dsmx_stream *stream)

@@ -59,6 +59,16 @@ static void close_input(struct limit *limit)
 	limit->input = NULL;
 }
 
+/* The next rows of the batch at hand. Returns whether there are any. */
+static bool limit_window(struct limit *limit, struct dsmx_batch *ret_batch)
+{
+	while (dx_window_next(limit->window, ret_batch)) {
+		if (take_part(limit, ret_batch))
+			return true;
+	}
+	return false;
+}
+
 static int limit_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
 {
 	struct limit *limit = DX_CONTAINER(stream, struct limit, stream);
@@ -67,23 +77,21 @@ static int limit_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsm
 
 	if (limit->left == 0)
 		close_input(limit);
-	while (limit->input != NULL) {
-		while (dx_window_next(limit->window, &batch)) {
-			if (take_part(limit, &batch)) {
-				*ret_batch = batch;
-				return 1;
-			}
-		}
-		if (dsmx_cx_expired(cx)) {
-			dsmx_cx_yield(cx);
-			return -EAGAIN;
-		}
+	if (limit->input == NULL)
+		return 0;
+	while (!limit_window(limit, ret_batch)) {
 		err = limit->input->ops->poll_next(limit->input, cx, &batch);
+		if (err == 0)
+			close_input(limit);
 		if (err <= 0)
 			return err;
 		dx_window_set(limit->window, &batch);
+		if (batch.selected <= limit->skip && dsmx_cx_expired(cx)) {
+			dsmx_cx_yield(cx);
+			return -EAGAIN;
+		}
 	}
-	return 0;
+	return 1;
 }
 
 static void limit_close(struct dsmx_stream *stream)

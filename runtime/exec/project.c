@@ -28,6 +28,8 @@ struct project {
 	struct computed *computed;
 	struct dsmx_column *columns;
 	uint32_t count;
+	bool ended; /* with `end`: what every further poll gives */
+	int end;
 };
 
 #define PUT(type)                                                                                  \
@@ -113,10 +115,8 @@ static int project_batch(struct project *project, struct dsmx_batch *batch, stru
 	return 0;
 }
 
-static int project_poll(struct dsmx_stream *stream, struct dsmx_cx *cx,
-                        struct dsmx_batch *ret_batch)
+static int project_next(struct project *project, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
 {
-	struct project *project = DX_CONTAINER(stream, struct project, stream);
 	struct dsmx_batch batch, piece;
 	int err;
 
@@ -137,6 +137,20 @@ static int project_poll(struct dsmx_stream *stream, struct dsmx_cx *cx,
 		return err;
 	*ret_batch = piece;
 	return 1;
+}
+
+static int project_poll(struct dsmx_stream *stream, struct dsmx_cx *cx,
+                        struct dsmx_batch *ret_batch)
+{
+	struct project *project = DX_CONTAINER(stream, struct project, stream);
+	int err;
+
+	if (project->ended)
+		return project->end;
+	err = project_next(project, cx, ret_batch);
+	project->ended = err <= 0 && err != -EAGAIN;
+	project->end = err;
+	return err;
 }
 
 static void project_close(struct dsmx_stream *stream)

@@ -48,6 +48,8 @@ struct scan {
 	uint32_t batch, batch_rows;  /* the record batch, and how many rows it has */
 	uint32_t next_batch;
 	uint32_t at; /* where in it the next slice begins */
+	bool ended;  /* with `end`: what every further poll gives */
+	int end;
 	uint32_t rows[DX_VECTOR_ROWS];
 };
 
@@ -236,9 +238,8 @@ static int next_slice(struct scan *scan, struct dsmx_batch *ret_batch, struct ds
 	return code;
 }
 
-static int scan_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+static int scan_next(struct scan *scan, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
 {
-	struct scan *scan = DX_CONTAINER(stream, struct scan, stream);
 	struct dsmx_batch batch;
 	int err;
 
@@ -259,6 +260,19 @@ static int scan_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx
 			return -EAGAIN;
 		}
 	}
+}
+
+static int scan_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	struct scan *scan = DX_CONTAINER(stream, struct scan, stream);
+	int err;
+
+	if (scan->ended)
+		return scan->end;
+	err = scan_next(scan, cx, ret_batch);
+	scan->ended = err <= 0 && err != -EAGAIN;
+	scan->end = err;
+	return err;
 }
 
 static void scan_close(struct dsmx_stream *stream)
