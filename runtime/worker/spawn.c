@@ -53,15 +53,17 @@ struct detached {
 	int exec_error;
 };
 
+/*
+ * The kernel's call, not the C library's: that refuses the two signals that it keeps for itself, and a program that
+ * was started by posix_spawn(), as make does, has inherited them ignored.
+ */
 ON_FOREIGN_STACK static void default_signals(void)
 {
-	struct sigaction action;
+	static const unsigned long by_default[4] = { 0 }; /* handler, flags, restorer, mask */
 	sigset_t none;
 
-	memset(&action, 0, sizeof(action));
-	action.sa_handler = SIG_DFL;
 	for (int sig = 1; sig < _NSIG; sig++)
-		(void)sigaction(sig, &action, NULL);
+		(void)syscall(SYS_rt_sigaction, sig, by_default, NULL, sizeof(by_default[0]));
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
