@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The same answers on machines that lack something, and one line that says what.
+ *
+ * With --run this program is a leader that runs the queries and says what it got; what the machine lacks is
+ * taken from it by a seccomp filter, which its supervisor and workers inherit, or by another user's id.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "base/err.h"
+#include "dsmx/dsmx.h"
+#include "harness.h"
+#include "series.h"
+
+#define NOBODY 65534
+#define ROWS   234567
+
+static char self_path[PATH_MAX];
+
+/* What a machine may lack. */
+enum { NO_HUGE_PAGES = 1, NO_URING = 2, NO_ROOT = 4, SAID_FUTEX = 8, NO_WORKERS = 16 };
+
+/* --- the leader ------------------------------------------------------------------------------------------------ */
+
+static void print_log(void *data, enum dsmx_log_level level, const char *message)
+{
+	(void)data;
+	printf("log %d %s\n", (int)level, message);
+}
+
+static int run(const char *workers)
+{
+	struct dsmx_session_options options = { .size = sizeof(options),
+		                                .workers = (uint32_t)atoi(workers),
+		                                .data_bytes = 4 << 20,
+		                                .worker_path = self_path,
+		                                .extensions = extensions,
+		                                .log = print_log };
+	struct dsmx_session_info info;
+	struct dsmx_session *session;
+	struct dsmx_error err;
+	int r = dsmx_session_open(&options, &session, &err);
+
+	if (r != 0) {
+		printf("open: %s\n", err.message);
+		return KSFT_FAIL;
+	}
+	dsmx_session_info(session, &info);
+	printf("wait %s\npages %s\nisolation %s\n", info.wait, info.pages, info.isolation);
+	for (int kind = 0; r == 0 && kind < KIND_COUNT; kind++) {
+		struct dsmx_query_stats stats;
+		struct dsmx_query *query;
+		int64_t sum = 0;
+
+		r = start_query(session, (enum kind)kind, ROWS, &query, &err);
+		if (r != 0)
+			break;
+		r = drain(query, (enum kind)kind, &sum, &err);
+		dsmx_query_stats(query, &stats);
+		printf("sum %lld through %s\n", (long long)sum,
+		       stats.ring_frames > 0    ? "rings"
+		       : stats.local_frames > 0 ? "hands"
+		                                : "nothing");
+		dsmx_query_close(query);
+	}
+	if (r != 0)
+		printf("query: %s\n", err.message);
+	dsmx_session_close(session);
+	return r == 0 ? KSFT_PASS : KSFT_FAIL;
+}
+
+/* In the child: take away what the condition lacks. */
+static bool take_away(int lacks)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	bool ok = filter != NULL;
+
+	if (ok && (lacks & NO_HUGE_PAGES) != 0)
+		ok = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOMEM), SCMP_SYS(memfd_create), 1,
+		                      SCMP_A1(SCMP_CMP_MASKED_EQ, MFD_HUGETLB, MFD_HUGETLB)) == 0;
+	if (ok && (lacks & NO_URING) != 0)
+		ok = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(io_uring_setup), 0) ==
+		     0;
+	ok = ok && ((lacks & (NO_HUGE_PAGES | NO_URING)) == 0 || seccomp_load(filter) == 0);
+	seccomp_release(filter);
+	if (ok && (lacks & NO_ROOT) != 0 && geteuid() == 0)
+		ok = setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+		     setresuid(NOBODY, NOBODY, NOBODY) == 0 && unsetenv("XDG_RUNTIME_DIR") == 0;
+	if (ok && (lacks & SAID_FUTEX) != 0)
+		ok = setenv("DSMX_WAIT", "futex", 1) == 0;
+	return ok;
+}
+
+/* Run it without what @lacks names. Returns its exit status; @ret_said is what it said. */
+static int run_without(int lacks, char *ret_said, size_t room)
+{
+	char flag[] = "--run", two[] = "2", none[] = "0";
+	char *argv[] = { self_path, flag, (lacks & NO_WORKERS) != 0 ? none : two, NULL };
+	int out[2], status = -1;
+	size_t len = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(out, O_CLOEXEC) != 0)
+		return -1;
+	pid = fork();
+	if (pid == 0) {
+		if (!take_away(lacks) || dup2(out[1], STDOUT_FILENO) < 0)
+			_exit(9);
+		(void)execv(self_path, argv);
+		_exit(8);
+	}
+	(void)close(out[1]);
+	while (len + 1 < room && (n = read(out[0], ret_said + len, room - 1 - len)) > 0)
+		len += (size_t)n;
+	ret_said[len] = '\0';
+	(void)close(out[0]);
+	(void)waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* --- tests ------------------------------------------------------------------------------------------------------- */
+
+/* Notices that have a text. */
+static int count_notices(const char *said, const char *text)
+{
+	int count = 0;
+
+	for (const char *line = said; line != NULL && *line != '\0';) {
+		const char *end = strchrnul(line, '\n');
+
+		if (strncmp(line, "log 2 ", 6) == 0 &&
+		    memmem(line, (size_t)(end - line), text, strlen(text)) != NULL)
+			count++;
+		line = *end == '\0' ? end : end + 1;
+	}
+	return count;
+}
+
+static void check(bool *ok, int lacks)
+{
+	static char said[16384];
+	char sum[96];
+	int sums = 0, status = run_without(lacks, said, sizeof(said));
+	bool no_workers = (lacks & NO_WORKERS) != 0;
+
+	if (status == 8 || status == 9)
+		SKIP("%s", status == 8 ? "another user cannot execute this program"
+		                       : "no seccomp filters here");
+	if (status != 0)
+		printf("# %s\n", said);
+	CHECK_EQ(status, KSFT_PASS);
+	(void)snprintf(sum, sizeof(sum), "sum %lld through %s\n", (long long)sum_of(ROWS),
+	               no_workers ? "hands" : "rings");
+	for (const char *at = said; (at = strstr(at, "sum ")) != NULL; at++)
+		sums += strncmp(at, sum, strlen(sum)) == 0;
+	CHECK_EQ(sums, KIND_COUNT);
+	if ((lacks & NO_HUGE_PAGES) != 0) {
+		CHECK(strstr(said, "pages hugetlb") == NULL);
+		CHECK_EQ(count_notices(said, "huge pages"), 1);
+	}
+	if ((lacks & (NO_URING | SAID_FUTEX)) != 0) {
+		CHECK(strstr(said, "wait futex_waitv\n") != NULL);
+		CHECK_EQ(count_notices(said, "futex_waitv"), 1);
+	}
+	if ((lacks & NO_ROOT) != 0 && !no_workers) {
+		CHECK(strstr(said, "isolation none\n") != NULL);
+		CHECK_EQ(count_notices(said, "cgroup"), 1);
+	}
+}
+
+TEST(condition_nothing_lacks, "the answers on this machine, through the rings")
+{
+	check(ok, 0);
+}
+
+TEST(condition_no_workers, "the answers without workers, by handing over")
+{
+	check(ok, NO_WORKERS);
+}
+
+TEST(condition_no_hugepages, "the answers without reserved huge pages, and one line about it")
+{
+	check(ok, NO_HUGE_PAGES);
+}
+
+TEST(condition_no_uring,
+     "the answers where a seccomp filter refuses io_uring, and one line about it")
+{
+	check(ok, NO_URING);
+}
+
+TEST(condition_said_futex, "the answers with DSMX_WAIT=futex, and one line about it")
+{
+	check(ok, SAID_FUTEX);
+}
+
+TEST(condition_no_root,
+     "the answers of an ordinary user without a delegated cgroup, and one line about it")
+{
+	check(ok, NO_ROOT);
+}
+
+TEST(condition_all_lacks, "the answers without any of these, and one line about each")
+{
+	check(ok, NO_HUGE_PAGES | NO_URING | NO_ROOT);
+}
+
+int main(int argc, char **argv)
+{
+	ssize_t n = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
+	int status;
+
+	self_path[n > 0 ? n : 0] = '\0';
+	if (argc == 3 && strcmp(argv[1], "--run") == 0)
+		return run(argv[2]);
+	status = dsmx_worker_main(argc, argv, extensions);
+	return status >= 0 ? status : harness_main(argc, argv);
+}
