@@ -12,6 +12,7 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "dsmx/dsmx.h"
@@ -210,6 +211,73 @@ TEST(condition_no_root,
 TEST(condition_all_lacks, "the answers without any of these, and one line about each")
 {
 	check(ok, NO_HUGE_PAGES | NO_URING | NO_ROOT);
+}
+
+/* --- doing nothing ------------------------------------------------------------------------------------------- */
+
+#define IDLE_WORKERS 4
+#define IDLE_S       5
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IDLE_MS_MAX 25.0 /* instrumented code is slower */
+#else
+#define IDLE_MS_MAX 5.0
+#endif
+
+static double cpu_ms(int pid)
+{
+	struct timespec t = { 0 };
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) != 0)
+		return -1;
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+TEST(condition_idle,
+     "an idle session of 4 workers takes 5 ms of CPU per process in 5 s at most, then it answers")
+{
+	static const enum dsmx_wait_backend waits[2] = { DSMX_WAIT_AUTO, DSMX_WAIT_FUTEX };
+	double before[2][IDLE_WORKERS + 1], most = 0;
+	struct timespec idle = { .tv_sec = IDLE_S };
+	int pids[2][IDLE_WORKERS + 1];
+	struct dsmx_session *sessions[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct dsmx_session_options options = { .size = sizeof(options),
+			                                .workers = IDLE_WORKERS,
+			                                .wait = waits[i],
+			                                .worker_path = self_path,
+			                                .extensions = extensions };
+		struct dsmx_session_info info;
+
+		CHECK_EQ(dsmx_session_open(&options, &sessions[i], NULL), 0);
+		dsmx_session_info(sessions[i], &info);
+		pids[i][IDLE_WORKERS] = info.supervisor_pid;
+		for (uint32_t w = 0; w < IDLE_WORKERS; w++)
+			pids[i][w] = dsmx_session_worker_pid(sessions[i], w);
+	}
+	for (int i = 0; i < 2 * (IDLE_WORKERS + 1); i++)
+		before[i / 5][i % 5] = cpu_ms(pids[i / 5][i % 5]);
+	(void)nanosleep(&idle, NULL);
+	for (int i = 0; i < 2 * (IDLE_WORKERS + 1); i++) {
+		double took = cpu_ms(pids[i / 5][i % 5]) - before[i / 5][i % 5];
+
+		most = took > most ? took : most;
+		CHECK(before[i / 5][i % 5] >= 0 && took >= 0);
+	}
+	printf("# most of a process in %d s: %.2f ms\n", IDLE_S, most);
+	CHECK(most <= IDLE_MS_MAX);
+	for (int i = 0; i < 2; i++) {
+		struct dsmx_query *query;
+		struct dsmx_error err;
+		int64_t sum;
+
+		CHECK_EQ(start_query(sessions[i], KIND_GROUPS, ROWS, &query, &err), 0);
+		CHECK_EQ(drain(query, KIND_GROUPS, &sum, &err), 0);
+		CHECK_EQ(sum, sum_of(ROWS));
+		dsmx_query_close(query);
+		dsmx_session_close(sessions[i]);
+	}
 }
 
 int main(int argc, char **argv)

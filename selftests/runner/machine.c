@@ -95,6 +95,22 @@ static bool in_chroot(void)
 	       ours.st_dev != inits.st_dev || ours.st_ino != inits.st_ino;
 }
 
+/* Another user cannot reach what was built: some directory above is closed to others. */
+static bool private_tree(void)
+{
+	char path[4096];
+	struct stat st;
+
+	if (getcwd(path, sizeof(path)) == NULL)
+		return true;
+	for (char *slash = path + strlen(path); slash != NULL; slash = strrchr(path, '/')) {
+		*slash = '\0';
+		if (stat(path[0] != '\0' ? path : "/", &st) != 0 || (st.st_mode & S_IXOTH) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool sanitized(void)
 {
 	const char *variant = getenv("DSMX_VARIANT");
@@ -113,6 +129,7 @@ static const struct kind {
 	{ "no-cgroup-v1", no_cgroup_v1 },
 	{ "one-node", one_node },
 	{ "chroot", in_chroot },
+	{ "private-tree", private_tree },
 	{ "sanitized", sanitized },
 };
 
