@@ -21,5 +21,6 @@ enum {
 int run_main(int argc, char **argv);
 int explain_main(int argc, char **argv);
 int import_main(int argc, char **argv);
+int gen_main(int argc, char **argv);
 
 #endif /* DSMX_TOOL_COMMANDS_H */
