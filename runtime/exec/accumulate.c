@@ -19,7 +19,12 @@ struct text_state {
 
 static bool counts(const struct dx_accumulator *acc)
 {
-	return acc->kind == DX_ACCUMULATE_ROWS || acc->kind == DX_ACCUMULATE_COUNT;
+	return acc->kind == DX_ACCUMULATE_ROWS || acc->kind == DX_ACCUMULATE_NULLS;
+}
+
+static bool compares(const struct dx_accumulator *acc)
+{
+	return acc->kind == DX_ACCUMULATE_MIN || acc->kind == DX_ACCUMULATE_MAX;
 }
 
 static bool can_sum(struct dsmx_type input, struct dsmx_type type)
@@ -64,15 +69,15 @@ void dx_accumulator_fini(struct dx_accumulator *acc)
 	*acc = (struct dx_accumulator){ 0 };
 }
 
-int dx_accumulator_reserve(struct dx_accumulator *acc, uint32_t groups)
+static int grow(struct dx_accumulator *acc)
 {
-	size_t old = acc->room, room = 2 * old > groups ? 2 * old : groups;
+	size_t old = acc->room, room = 2 * old > acc->groups ? 2 * old : acc->groups;
 	void *states, *has;
 
-	if (groups <= old)
+	if (acc->groups <= old)
 		return 0;
 	room = room < ROOM_FIRST ? ROOM_FIRST : room;
-	if (!counts(acc)) {
+	if (compares(acc)) {
 		has = dx_large_grow(acc->has, acc->has_room, room);
 		if (has == NULL)
 			return -ENOMEM;
@@ -87,43 +92,55 @@ int dx_accumulator_reserve(struct dx_accumulator *acc, uint32_t groups)
 	return 0;
 }
 
-size_t dx_accumulator_used(const struct dx_accumulator *acc, uint32_t groups)
+int dx_accumulator_reserve(struct dx_accumulator *acc, uint32_t groups)
 {
-	return groups * (acc->width + !counts(acc)) + acc->stash.bytes;
+	acc->groups = groups;
+	return acc->kind == DX_ACCUMULATE_NULLS && acc->room == 0 ? 0 : grow(acc);
 }
 
-void dx_accumulator_clear(struct dx_accumulator *acc, uint32_t groups)
+size_t dx_accumulator_used(const struct dx_accumulator *acc)
+{
+	return acc->groups * (acc->width + compares(acc)) + acc->stash.bytes;
+}
+
+void dx_accumulator_clear(struct dx_accumulator *acc)
 {
 	dx_stash_clear(&acc->stash);
-	groups = groups < acc->room ? groups : acc->room;
-	if (groups == 0)
-		return;
-	memset(acc->states, 0, groups * acc->width);
+	if (acc->room > 0)
+		memset(acc->states, 0, acc->groups * acc->width);
 	if (acc->has != NULL)
-		memset(acc->has, 0, groups);
+		memset(acc->has, 0, acc->groups);
+	acc->groups = 0;
 }
 
 /* --- counts -------------------------------------------------------------------------------------------- */
 
-static void update_count(struct dx_accumulator *acc, const uint32_t *groups, const uint8_t *valid,
-                         uint32_t count)
+static void update_rows(struct dx_accumulator *acc, const uint32_t *groups, uint32_t count)
 {
 	int64_t *states = acc->states;
 
-	if (groups == NULL) {
-		uint32_t values = valid == NULL ? count : 0;
-
-		if (valid != NULL)
-			for (uint32_t i = 0; i < count; i++)
-				values += valid[i];
-		states[0] += values;
-	} else if (valid == NULL) {
+	if (groups == NULL)
+		states[0] += count;
+	else
 		for (uint32_t i = 0; i < count; i++)
 			states[groups[i]]++;
-	} else {
-		for (uint32_t i = 0; i < count; i++)
-			states[groups[i]] += valid[i];
-	}
+}
+
+static int update_nulls(struct dx_accumulator *acc, const uint32_t *groups, const uint8_t *valid,
+                        uint32_t count)
+{
+	int64_t *states;
+	int err;
+
+	if (valid == NULL)
+		return 0;
+	err = grow(acc);
+	if (err < 0)
+		return err;
+	states = acc->states;
+	for (uint32_t i = 0; i < count; i++)
+		states[groups != NULL ? groups[i] : 0] += !valid[i];
+	return 0;
 }
 
 /* --- sums ---------------------------------------------------------------------------------------------- */
@@ -277,10 +294,6 @@ static void sum_to_float(struct dx_accumulator *acc, const uint32_t *groups,
 static int update_sum(struct dx_accumulator *acc, const uint32_t *groups,
                       const struct dx_vector *vector, uint32_t count)
 {
-	const uint8_t *valid = vector->valid;
-	uint8_t *has = acc->has;
-
-	EACH_VALUE(has[groups != NULL ? groups[i] : 0] = 1;);
 	if (acc->type.id == DSMX_INT64)
 		return sum_to_int64(acc, groups, vector, count);
 	if (acc->type.id == DSMX_DECIMAL)
@@ -408,11 +421,10 @@ int dx_accumulator_update(struct dx_accumulator *acc, const uint32_t *groups,
 {
 	switch (acc->kind) {
 	case DX_ACCUMULATE_ROWS:
-		update_count(acc, groups, NULL, count);
+		update_rows(acc, groups, count);
 		return 0;
-	case DX_ACCUMULATE_COUNT:
-		update_count(acc, groups, vector->valid, count);
-		return 0;
+	case DX_ACCUMULATE_NULLS:
+		return update_nulls(acc, groups, vector->valid, count);
 	case DX_ACCUMULATE_SUM:
 		return update_sum(acc, groups, vector, count);
 	default:
@@ -432,7 +444,7 @@ struct dx_vector dx_accumulator_states(const struct dx_accumulator *acc, uint32_
 	struct dx_vector vector = {
 		.type = acc->type,
 		.valid = acc->has != NULL ? acc->has + first : NULL,
-		.values = (const uint8_t *)acc->states + first * acc->width,
+		.values = acc->room > 0 ? (const uint8_t *)acc->states + first * acc->width : NULL,
 	};
 
 	if (dsmx_type_is_text(acc->type)) {

@@ -2,6 +2,9 @@
 /*
  * accumulate.h - one running value for each group: a count, a sum, a least, a greatest
  *
+ * Whether a sum has seen a value, and how many, follows from rows and nulls, which measures share: so a sum
+ * writes one word for each value, and no more.
+ *
  * States are columns by group number; an update runs over a vector of (group, value). Where there is no key
  * there is one group, and sums run over the vector alone.
  */
@@ -14,8 +17,8 @@
 #include "exec/stash.h"
 
 enum dx_accumulate {
-	DX_ACCUMULATE_ROWS,  /* count(*) */
-	DX_ACCUMULATE_COUNT, /* values that are not null */
+	DX_ACCUMULATE_ROWS,  /* rows */
+	DX_ACCUMULATE_NULLS, /* rows whose value is null: free while there are none */
 	DX_ACCUMULATE_SUM,
 	DX_ACCUMULATE_MIN,
 	DX_ACCUMULATE_MAX,
@@ -26,9 +29,10 @@ struct dx_accumulator {
 	struct dsmx_type input;
 	struct dsmx_type type; /* of the state: int64, float64, a decimal of 16 bytes, or @input */
 	size_t width;          /* of a state */
-	uint32_t room;         /* groups */
+	uint32_t groups;       /* that are there */
+	uint32_t room;         /* for so many; NULLS: 0 before the first one */
 	void *states;
-	uint8_t *has; /* a byte for each group: has it seen a value? Not for counts */
+	uint8_t *has; /* MIN and MAX: a byte for each group: has it seen a value? */
 	size_t has_room;
 	struct dx_stash stash; /* texts that are least or greatest */
 };
@@ -38,14 +42,14 @@ int dx_accumulator_init(struct dx_accumulator *acc, enum dx_accumulate kind, str
                         struct dsmx_type type) DX_MUST_CHECK;
 void dx_accumulator_fini(struct dx_accumulator *acc);
 
-/* Bytes in use by @groups groups. */
-size_t dx_accumulator_used(const struct dx_accumulator *acc, uint32_t groups);
+/* Bytes in use. */
+size_t dx_accumulator_used(const struct dx_accumulator *acc);
 
 /* Groups 0..@groups-1 have a state; new ones an empty one. */
 int dx_accumulator_reserve(struct dx_accumulator *acc, uint32_t groups) DX_MUST_CHECK;
 
-/* The first @groups groups are empty again. */
-void dx_accumulator_clear(struct dx_accumulator *acc, uint32_t groups);
+/* No groups; memory is kept. */
+void dx_accumulator_clear(struct dx_accumulator *acc);
 
 /*
  * Take in @count values.
@@ -61,6 +65,8 @@ int dx_accumulator_update(struct dx_accumulator *acc, const uint32_t *groups,
  * States of groups @first.. @first + @count - 1 as a vector, at most DX_VECTOR_ROWS.
  *
  * @texts: room for as many texts, used if the state is one
+ *
+ * The values are NULL for NULLS that have not been seen.
  */
 struct dx_vector dx_accumulator_states(const struct dx_accumulator *acc, uint32_t first,
                                        uint32_t count, struct dx_text *texts);

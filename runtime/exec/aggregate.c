@@ -64,7 +64,7 @@ static size_t bytes_used(const struct dx_aggregate_operator *op,
 	size_t bytes = dx_table_used(&groups->table);
 
 	for (uint32_t i = 0; i < op->state_count; i++)
-		bytes += dx_accumulator_used(&groups->accumulators[i], groups->count);
+		bytes += dx_accumulator_used(&groups->accumulators[i]);
 	return bytes;
 }
 
@@ -121,8 +121,7 @@ static int overflow(const struct aggregate_stream *stream, struct dsmx_cx *cx, u
 	                           : "a decimal of 38 digits";
 	uint32_t measure = 0;
 
-	while (measure + 1 < aggregate->measure_count &&
-	       stream->op->parts[measure].states[0] != state)
+	while (measure + 1 < aggregate->measure_count && stream->op->parts[measure].value != state)
 		measure++;
 	return dx_error(dsmx_cx_error(cx), -ERANGE,
 	                "the sum for measure %u of an aggregate does not fit %s; cast its argument "
@@ -252,7 +251,7 @@ static int give_groups(struct aggregate_stream *stream, struct dsmx_cx *cx,
 		return 0;
 	}
 	for (uint32_t i = 0; i < stream->op->state_count; i++)
-		dx_accumulator_clear(&groups->accumulators[i], groups->count);
+		dx_accumulator_clear(&groups->accumulators[i]);
 	dx_table_clear(&groups->table);
 	groups->count = 0;
 	stream->given = 0;

@@ -27,10 +27,16 @@ struct dx_aggregate_state {
 	struct dsmx_type type;
 };
 
-/* What a measure is made of: one state, for AVG a sum and a count. */
+/*
+ * Which states a measure is made of. Over rows, what it counts is rows less nulls; over states, the sum of the
+ * counts that came in.
+ */
+#define DX_AGGREGATE_NO_STATE UINT32_MAX
+
 struct dx_aggregate_parts {
-	uint32_t count;
-	uint32_t states[2];
+	uint32_t value;  /* sum, least or greatest; unused by counts over rows */
+	uint32_t nulls;  /* of the argument: SUM, and over rows AVG and COUNT */
+	uint32_t counts; /* over states, AVG and counts: their sum */
 };
 
 struct dx_aggregate_operator {
@@ -38,8 +44,8 @@ struct dx_aggregate_operator {
 	const struct dx_aggregate *aggregate;
 	uint32_t source_count, state_count;
 	struct dx_aggregate_source *sources; /* the keys first, as many as there are */
-	struct dx_aggregate_state *states;
-	struct dx_aggregate_parts *parts; /* of each measure */
+	struct dx_aggregate_state *states;   /* the first one counts rows */
+	struct dx_aggregate_parts *parts;    /* of each measure */
 	struct dsmx_type *key_types;
 };
 
@@ -59,8 +65,9 @@ struct dx_aggregate_result {
 	const struct dx_aggregate_operator *op;
 	struct dx_gather **gathers; /* of each output column */
 	struct dsmx_column *columns;
-	uint8_t *valid; /* of one column, while it is made */
-	void **values;  /* of each column that is not given out in place */
+	uint8_t *valid;  /* of one column, while it is made */
+	int64_t *counts; /* of one measure, likewise */
+	void **values;   /* of each column that is not given out in place */
 };
 
 int dx_aggregate_result_init(struct dx_aggregate_result *result,

@@ -67,16 +67,17 @@ static uint32_t add_column(struct dx_aggregate_operator *op, uint32_t column)
 
 /* --- states -------------------------------------------------------------------------------------------- */
 
-static uint32_t add_state(struct dx_aggregate_operator *op, const struct dx_aggregate_state *state)
+static uint32_t add_state(struct dx_aggregate_operator *op, enum dx_accumulate kind,
+                          uint32_t source, struct dsmx_type input, struct dsmx_type type)
 {
 	for (uint32_t i = 0; i < op->state_count; i++) {
 		const struct dx_aggregate_state *other = &op->states[i];
 
-		if (other->kind == state->kind && other->source == state->source &&
-		    dsmx_type_equal(other->type, state->type))
+		if (other->kind == kind && other->source == source &&
+		    dsmx_type_equal(other->type, type))
 			return i;
 	}
-	op->states[op->state_count] = *state;
+	op->states[op->state_count] = (struct dx_aggregate_state){ kind, source, input, type };
 	return op->state_count++;
 }
 
@@ -94,20 +95,10 @@ static struct dsmx_type sum_type(struct dsmx_type arg)
 	return type;
 }
 
-static enum dx_accumulate accumulate_kind(enum dsmx_aggregate function)
+static uint32_t add_nulls(struct dx_aggregate_operator *op, uint32_t source)
 {
-	switch (function) {
-	case DSMX_AGG_COUNT_STAR:
-		return DX_ACCUMULATE_ROWS;
-	case DSMX_AGG_COUNT:
-		return DX_ACCUMULATE_COUNT;
-	case DSMX_AGG_MIN:
-		return DX_ACCUMULATE_MIN;
-	case DSMX_AGG_MAX:
-		return DX_ACCUMULATE_MAX;
-	default:
-		return DX_ACCUMULATE_SUM;
-	}
+	return add_state(op, DX_ACCUMULATE_NULLS, source, op->sources[source].type,
+	                 (struct dsmx_type){ .id = DSMX_INT64 });
 }
 
 /* Rows come in: states of the argument. */
@@ -115,65 +106,107 @@ static void plan_rows(struct dx_aggregate_operator *op, uint32_t m)
 {
 	const struct dx_measure *measure = &op->aggregate->measures[m];
 	struct dx_aggregate_parts *parts = &op->parts[m];
-	struct dx_aggregate_state state = { .kind = accumulate_kind(measure->function),
-		                            .input = measure->arg_type,
-		                            .type = measure->type };
+	struct dsmx_type arg = measure->arg_type;
+	uint32_t source;
 
-	if (measure->arg != NULL)
-		state.source = add_source(op, measure->arg);
-	if (measure->function == DSMX_AGG_AVG)
-		state.type = sum_type(measure->arg_type);
-	parts->states[parts->count++] = add_state(op, &state);
-	if (measure->function != DSMX_AGG_AVG)
+	parts->nulls = DX_AGGREGATE_NO_STATE;
+	if (measure->function == DSMX_AGG_COUNT_STAR)
 		return;
-	state.kind = DX_ACCUMULATE_COUNT;
-	state.type = (struct dsmx_type){ .id = DSMX_INT64 };
-	parts->states[parts->count++] = add_state(op, &state);
+	source = add_source(op, measure->arg);
+	if (measure->function == DSMX_AGG_MIN)
+		parts->value = add_state(op, DX_ACCUMULATE_MIN, source, arg, measure->type);
+	else if (measure->function == DSMX_AGG_MAX)
+		parts->value = add_state(op, DX_ACCUMULATE_MAX, source, arg, measure->type);
+	else
+		parts->nulls = add_nulls(op, source);
+	if (measure->function == DSMX_AGG_SUM)
+		parts->value = add_state(op, DX_ACCUMULATE_SUM, source, arg, measure->type);
+	if (measure->function == DSMX_AGG_AVG)
+		parts->value = add_state(op, DX_ACCUMULATE_SUM, source, arg, sum_type(arg));
 }
 
-/* States come in: they are summed up, or compared on. */
+/* Column @column of states, summed up or compared on. */
+static uint32_t add_input(struct dx_aggregate_operator *op, enum dx_accumulate kind,
+                          uint32_t column, uint32_t *ret_source)
+{
+	uint32_t source = add_column(op, column);
+	struct dsmx_type type = op->sources[source].type;
+
+	*ret_source = source;
+	return add_state(op, kind, source, type, type);
+}
+
+/* States come in. @column: where this measure's are; moves on to the next one's. */
 static void plan_states(struct dx_aggregate_operator *op, uint32_t m, uint32_t *column)
 {
-	const struct dx_measure *measure = &op->aggregate->measures[m];
+	enum dsmx_aggregate function = op->aggregate->measures[m].function;
 	struct dx_aggregate_parts *parts = &op->parts[m];
-	uint32_t count = measure->function == DSMX_AGG_AVG ? 2 : 1;
-	enum dx_accumulate kind = accumulate_kind(measure->function);
+	uint32_t source;
 
-	if (kind == DX_ACCUMULATE_ROWS || kind == DX_ACCUMULATE_COUNT)
-		kind = DX_ACCUMULATE_SUM;
-	while (parts->count < count) {
-		uint32_t source = add_column(op, (*column)++);
-		struct dsmx_type type = op->sources[source].type;
-		struct dx_aggregate_state state = { kind, source, type, type };
-
-		parts->states[parts->count++] = add_state(op, &state);
+	parts->nulls = DX_AGGREGATE_NO_STATE;
+	switch (function) {
+	case DSMX_AGG_COUNT_STAR:
+	case DSMX_AGG_COUNT:
+		parts->counts = add_input(op, DX_ACCUMULATE_SUM, (*column)++, &source);
+		break;
+	case DSMX_AGG_MIN:
+		parts->value = add_input(op, DX_ACCUMULATE_MIN, (*column)++, &source);
+		break;
+	case DSMX_AGG_MAX:
+		parts->value = add_input(op, DX_ACCUMULATE_MAX, (*column)++, &source);
+		break;
+	default:
+		parts->value = add_input(op, DX_ACCUMULATE_SUM, (*column)++, &source);
+		parts->nulls = add_nulls(op, source);
+		if (function == DSMX_AGG_AVG)
+			parts->counts = add_input(op, DX_ACCUMULATE_SUM, (*column)++, &source);
+		break;
 	}
 }
 
 /* --- checks -------------------------------------------------------------------------------------------- */
 
+static bool is_count(enum dsmx_aggregate function)
+{
+	return function == DSMX_AGG_COUNT_STAR || function == DSMX_AGG_COUNT;
+}
+
 /* A plan may come from outside: nothing below relies on a type that was not looked at. */
 static int check_measure(const struct dx_aggregate_operator *op, uint32_t m, struct dsmx_error *err)
 {
 	const struct dx_measure *measure = &op->aggregate->measures[m];
-	struct dsmx_type sum = op->states[op->parts[m].states[0]].type;
-	int digits = measure->type.scale - sum.scale;
-	bool good = true;
+	bool has_counts = op->aggregate->phase == DX_PHASE_FINAL &&
+	                  (is_count(measure->function) || measure->function == DSMX_AGG_AVG);
+	struct dsmx_type value = op->states[op->parts[m].value].type;
+	int digits = measure->type.scale - value.scale;
+	bool good;
 
-	if (measure->function == DSMX_AGG_AVG)
-		good = sum.id == DSMX_FLOAT64 ? measure->type.id == DSMX_FLOAT64
-		                              : dsmx_type_width(measure->type) == 16 &&
-		                                        digits >= -18 && digits <= 18;
-	else if (op->aggregate->phase != DX_PHASE_PARTIAL)
-		good = dsmx_type_equal(measure->type, sum);
-	for (uint32_t i = 0; good && i < op->parts[m].count; i++) {
-		const struct dx_aggregate_state *state = &op->states[op->parts[m].states[i]];
-		struct dx_accumulator acc;
-
-		good = dx_accumulator_init(&acc, state->kind, state->input, state->type) == 0;
-	}
+	if (is_count(measure->function))
+		good = measure->type.id == DSMX_INT64;
+	else if (measure->function != DSMX_AGG_AVG)
+		good = dsmx_type_equal(measure->type, value);
+	else if (value.id == DSMX_FLOAT64)
+		good = measure->type.id == DSMX_FLOAT64;
+	else
+		good = measure->type.id == DSMX_DECIMAL && dsmx_type_width(measure->type) == 16 &&
+		       digits >= -18 && digits <= 18;
+	if (has_counts)
+		good &= op->states[op->parts[m].counts].type.id == DSMX_INT64;
 	return good ? 0
 	            : dx_error(err, -EINVAL, "measure %u of an aggregate cannot have its type", m);
+}
+
+static int check_states(const struct dx_aggregate_operator *op, struct dsmx_error *err)
+{
+	for (uint32_t i = 0; i < op->state_count; i++) {
+		const struct dx_aggregate_state *state = &op->states[i];
+		struct dx_accumulator acc;
+
+		if (dx_accumulator_init(&acc, state->kind, state->input, state->type) < 0)
+			return dx_error(err, -EINVAL,
+			                "an aggregate sums up or compares what cannot be");
+	}
+	return 0;
 }
 
 static int check_columns(const struct dx_aggregate_operator *op, struct dsmx_error *err)
@@ -198,7 +231,7 @@ static int check_columns(const struct dx_aggregate_operator *op, struct dsmx_err
 int dx_aggregate_plan(struct dx_aggregate_operator *op, struct dsmx_error *err)
 {
 	const struct dx_aggregate *aggregate = op->aggregate;
-	size_t most = aggregate->key_count + 2 * (size_t)aggregate->measure_count + 1;
+	size_t most = aggregate->key_count + 3 * (size_t)aggregate->measure_count + 1;
 	uint32_t column = aggregate->key_count;
 	int ret = check_columns(op, err);
 
@@ -225,6 +258,8 @@ int dx_aggregate_plan(struct dx_aggregate_operator *op, struct dsmx_error *err)
 		if (!dsmx_type_equal(op->key_types[k], op->base.schema.fields[k].type))
 			return dx_error(err, -EINVAL, "key %u of an aggregate changes its type", k);
 	}
+	(void)add_state(op, DX_ACCUMULATE_ROWS, 0, (struct dsmx_type){ .id = DSMX_INT64 },
+	                (struct dsmx_type){ .id = DSMX_INT64 });
 	for (uint32_t m = 0; m < aggregate->measure_count; m++) {
 		if (aggregate->phase == DX_PHASE_FINAL)
 			plan_states(op, m, &column);
@@ -234,5 +269,5 @@ int dx_aggregate_plan(struct dx_aggregate_operator *op, struct dsmx_error *err)
 		if (ret < 0)
 			return ret;
 	}
-	return 0;
+	return check_states(op, err);
 }

@@ -2,6 +2,7 @@
 #include "exec/aggregate.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 
@@ -18,9 +19,10 @@ int dx_aggregate_result_init(struct dx_aggregate_result *result,
 	result->gathers = calloc(columns + 1UL, sizeof(struct dx_gather *));
 	result->columns = calloc(columns + 1UL, sizeof(*result->columns));
 	result->valid = malloc(DX_VECTOR_ROWS);
+	result->counts = calloc(DX_VECTOR_ROWS, sizeof(*result->counts));
 	result->values = calloc(columns + 1UL, sizeof(void *));
 	if (result->gathers == NULL || result->columns == NULL || result->valid == NULL ||
-	    result->values == NULL)
+	    result->counts == NULL || result->values == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; err == 0 && i < columns; i++) {
 		err = dx_gather_new(op->base.schema.fields[i].type, &result->gathers[i]);
@@ -42,6 +44,7 @@ void dx_aggregate_result_fini(struct dx_aggregate_result *result)
 	free(result->gathers);
 	free(result->columns);
 	free(result->valid);
+	free(result->counts);
 	free(result->values);
 	*result = (struct dx_aggregate_result){ 0 };
 }
@@ -133,18 +136,49 @@ static int give(struct dx_aggregate_result *result, const struct dx_vector *vect
 	return 0;
 }
 
-/* A state as it is; a count of nothing is 0, everything else of nothing is null. */
-static int give_state(struct dx_aggregate_result *result, const struct dx_vector *state,
-                      bool is_count, uint32_t column, uint32_t count, struct dsmx_error *err)
+/* The states of one kind of a vector of groups. */
+static struct dx_vector states_of(const struct dx_aggregate_result *result,
+                                  const struct dx_aggregate_groups *groups, uint32_t state,
+                                  uint32_t first, uint32_t count, uint32_t column)
 {
-	struct dx_vector vector = *state;
+	return dx_accumulator_states(&groups->accumulators[state], first, count,
+	                             result->values[column]);
+}
 
-	if (is_count)
-		vector.valid = NULL;
-	if (vector.type.id == DSMX_DECIMAL && dsmx_type_width(vector.type) == 16 &&
-	    !fits_digits(&vector, count))
-		return too_wide(result, column, err);
+/* Rows less nulls: to result->counts, and to result->valid which are not 0. */
+static void count_values(struct dx_aggregate_result *result,
+                         const struct dx_aggregate_groups *groups, uint32_t nulls_state,
+                         uint32_t first, uint32_t count)
+{
+	const int64_t *all = states_of(result, groups, 0, first, count, 0).values;
+	const int64_t *nulls = NULL;
+
+	if (nulls_state != DX_AGGREGATE_NO_STATE)
+		nulls = states_of(result, groups, nulls_state, first, count, 0).values;
+	for (uint32_t i = 0; i < count; i++) {
+		result->counts[i] = all[i] - (nulls != NULL ? nulls[i] : 0);
+		result->valid[i] = result->counts[i] > 0;
+	}
+}
+
+static int give_counts(struct dx_aggregate_result *result, const int64_t *counts, uint32_t column,
+                       uint32_t count, struct dsmx_error *err)
+{
+	struct dx_vector vector = { .type = { .id = DSMX_INT64 },
+		                    .values = result->values[column] };
+
+	memcpy(result->values[column], counts, count * sizeof(*counts));
 	return give(result, &vector, column, count, err);
+}
+
+/* A sum, least or greatest. */
+static int give_value(struct dx_aggregate_result *result, const struct dx_vector *vector,
+                      uint32_t column, uint32_t count, struct dsmx_error *err)
+{
+	if (vector->type.id == DSMX_DECIMAL && dsmx_type_width(vector->type) == 16 &&
+	    !fits_digits(vector, count))
+		return too_wide(result, column, err);
+	return give(result, vector, column, count, err);
 }
 
 static void average_floats(const struct dx_vector *sums, const int64_t *counts, uint32_t count,
@@ -170,23 +204,23 @@ static bool average_decimals(const struct dx_vector *sums, const int64_t *counts
 }
 
 static int give_average(struct dx_aggregate_result *result, const struct dx_vector *sums,
-                        const struct dx_vector *counts, uint32_t column, uint32_t count,
+                        const int64_t *counts, uint32_t column, uint32_t count,
                         struct dsmx_error *err)
 {
 	struct dsmx_type type = result->op->base.schema.fields[column].type;
 	struct dx_vector vector = { type, result->valid, result->values[column] };
-	const int64_t *rows = counts->values;
 
 	for (uint32_t i = 0; i < count; i++)
-		result->valid[i] = rows[i] > 0;
+		result->valid[i] = counts[i] > 0;
 	if (type.id == DSMX_FLOAT64)
-		average_floats(sums, rows, count, result->values[column]);
-	else if (!average_decimals(sums, rows, type.scale - sums->type.scale, count,
+		average_floats(sums, counts, count, result->values[column]);
+	else if (!average_decimals(sums, counts, type.scale - sums->type.scale, count,
 	                           result->values[column]))
 		return too_wide(result, column, err);
 	return give(result, &vector, column, count, err);
 }
 
+/* The column or two of measure @m, from @column on, which moves behind them. */
 static int give_measure(struct dx_aggregate_result *result,
                         const struct dx_aggregate_groups *groups, uint32_t m, uint32_t *column,
                         uint32_t first, uint32_t count, struct dsmx_error *err)
@@ -194,21 +228,26 @@ static int give_measure(struct dx_aggregate_result *result,
 	const struct dx_aggregate *aggregate = result->op->aggregate;
 	const struct dx_aggregate_parts *parts = &result->op->parts[m];
 	enum dsmx_aggregate function = aggregate->measures[m].function;
-	bool is_count = function == DSMX_AGG_COUNT || function == DSMX_AGG_COUNT_STAR;
-	struct dx_vector states[2];
+	bool is_final = aggregate->phase == DX_PHASE_FINAL;
+	uint32_t c = (*column)++;
+	const int64_t *counts = result->counts;
+	struct dx_vector vector;
 	int ret;
 
-	for (uint32_t i = 0; i < parts->count; i++)
-		states[i] = dx_accumulator_states(&groups->accumulators[parts->states[i]], first,
-		                                  count, result->values[*column]);
+	count_values(result, groups, parts->nulls, first, count);
+	if (is_final)
+		counts = states_of(result, groups, parts->counts, first, count, c).values;
+	if (function == DSMX_AGG_COUNT_STAR || function == DSMX_AGG_COUNT)
+		return give_counts(result, counts, c, count, err);
+	vector = states_of(result, groups, parts->value, first, count, c);
 	if (function == DSMX_AGG_AVG && aggregate->phase != DX_PHASE_PARTIAL)
-		return give_average(result, &states[0], &states[1], (*column)++, count, err);
-	for (uint32_t i = 0; i < parts->count; i++) {
-		ret = give_state(result, &states[i], is_count, (*column)++, count, err);
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
+		return give_average(result, &vector, counts, c, count, err);
+	if (function == DSMX_AGG_SUM || function == DSMX_AGG_AVG)
+		vector.valid = result->valid;
+	ret = give_value(result, &vector, c, count, err);
+	if (ret < 0 || function != DSMX_AGG_AVG)
+		return ret;
+	return give_counts(result, counts, (*column)++, count, err);
 }
 
 int dx_aggregate_result_run(struct dx_aggregate_result *result,
