@@ -153,13 +153,15 @@ static int probe(struct join_stream *stream, struct dsmx_cx *cx, struct dsmx_bat
 		err = stream->left->ops->poll_next(stream->left, cx, &batch);
 		if (err < 0)
 			return err;
-		if (err == 0) {
-			stream->phase = DONE;
-			return 0;
-		}
+		if (err == 0)
+			break;
 		dx_join_probe_batch(&stream->probe, &batch);
 		stream->probing = true;
 	}
+	stream->left->ops->close(stream->left);
+	stream->left = NULL;
+	stream->phase = DONE;
+	return 0;
 }
 
 static int poll_join(struct join_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
@@ -314,14 +316,21 @@ static int fill_operator(struct dx_join_operator *op, const struct dsmx_schema *
                          const struct dsmx_schema *right, struct dsmx_error *err)
 {
 	const struct dx_join *join = op->join;
+	bool pairs = join->kind == DSMX_JOIN_INNER || join->kind == DSMX_JOIN_LEFT;
 
+	if (op->base.schema.field_count != left->field_count + (pairs ? right->field_count : 0))
+		return dx_error(err, -EINVAL, "a join has not the columns of its inputs");
 	op->wide = calloc(join->key_count > 0 ? join->key_count : 1, sizeof(*op->wide));
 	if (op->wide == NULL)
 		return dx_error(err, -ENOMEM, "no memory for a hash join");
 	for (uint32_t i = 0; i < join->key_count; i++) {
-		int ret = check_key(left->fields[join->left_keys[i]].type,
-		                    right->fields[join->right_keys[i]].type, &op->wide[i], err);
+		int ret;
 
+		if (join->left_keys[i] >= left->field_count ||
+		    join->right_keys[i] >= right->field_count)
+			return dx_error(err, -EINVAL, "key %u of a join is no column", i);
+		ret = check_key(left->fields[join->left_keys[i]].type,
+		                right->fields[join->right_keys[i]].type, &op->wide[i], err);
 		if (ret < 0)
 			return ret;
 	}

@@ -212,6 +212,37 @@ static unsigned __int128 load_text(const char *bytes, uint32_t len)
 	return a;
 }
 
+/* Have all texts one length of at most 7 bytes? Flags and codes do, and are what is grouped by most. */
+static bool is_uniform(const struct dx_vector *vector, uint32_t count)
+{
+	const struct dx_text *texts = vector->values;
+	uint32_t differ = 0;
+
+	if (vector->valid != NULL || texts[0].len > 7)
+		return false;
+	for (uint32_t i = 1; i < count; i++)
+		differ |= texts[i].len ^ texts[0].len;
+	return differ == 0;
+}
+
+/* Such texts, to keys that all have @at bytes: as one would merge a fixed-width column. */
+static void append_uniform(struct dx_keys *keys, const struct dx_vector *vector, uint32_t at,
+                           uint32_t count)
+{
+	const struct dx_text *texts = vector->values;
+	uint32_t len = texts[0].len;
+
+	if (len == 1)
+		for (uint32_t i = 0; i < count; i++)
+			keys->words[i] = (uint64_t)(uint8_t)texts[i].bytes[0] << 8 | 1;
+	else
+		for (uint32_t i = 0; i < count; i++)
+			keys->words[i] = (uint64_t)load_text(texts[i].bytes, len) << 8 | len;
+	merge_words(keys, at, count);
+	for (uint32_t i = 0; i < count; i++)
+		keys->keys[i].shape += len + 1;
+}
+
 /*
  * Appends one column of texts to keys that are short so far, and counts what they would need; 16 bytes of
  * fixed part and more leave no room. Returns 0 or -E2BIG.
@@ -238,6 +269,31 @@ static int append_texts(struct dx_keys *keys, const struct dx_vector *vector, ui
 		key->shape += (uint64_t)len + 1;
 	}
 	return too_long ? -E2BIG : 0;
+}
+
+static int encode_texts(struct dx_keys *keys, const struct dx_vector *vectors, uint32_t count)
+{
+	uint32_t at = keys->fixed_bytes; /* of all keys, while that is so */
+	bool uniform = true;
+	int err;
+
+	for (uint32_t c = 0; c < keys->column_count; c++) {
+		const struct dx_text *texts = vectors[c].values;
+
+		if (keys->columns[c].width > 0)
+			continue;
+		uniform = uniform && is_uniform(&vectors[c], count) &&
+		          at + texts[0].len < DX_KEY_INLINE;
+		if (uniform) {
+			append_uniform(keys, &vectors[c], at, count);
+			at += texts[0].len + 1;
+			continue;
+		}
+		err = append_texts(keys, &vectors[c], count);
+		if (err < 0)
+			return err;
+	}
+	return 0;
 }
 
 /* --- long keys ----------------------------------------------------------------------------------------- */
@@ -343,10 +399,8 @@ int dx_keys_encode(struct dx_keys *keys, const struct dx_vector *vectors, uint32
 	begin(keys, vectors, count);
 	if (keys->fixed_bytes <= DX_KEY_INLINE)
 		encode_fixed(keys, vectors, count);
-	for (uint32_t c = 0; c < keys->column_count; c++) {
-		if (keys->columns[c].width > 0)
-			continue;
-		err = append_texts(keys, &vectors[c], count);
+	if (keys->has_text) {
+		err = encode_texts(keys, vectors, count);
 		if (err < 0)
 			return err;
 	}

@@ -410,8 +410,12 @@ int dx_sort_make(const struct dsmx_rel *rel, const struct dsmx_rel *limit,
                  struct dsmx_operator *input, struct dsmx_operator **ret_operator,
                  struct dsmx_error *err)
 {
-	struct sort_operator *op = calloc(1, sizeof(*op));
+	struct sort_operator *op;
 
+	for (uint32_t i = 0; i < rel->sort.key_count; i++)
+		if (rel->sort.keys[i].column >= input->schema.field_count)
+			return dx_error(err, -EINVAL, "key %u of a sort is no column", i);
+	op = calloc(1, sizeof(*op));
 	if (op == NULL)
 		return dx_error(err, -ENOMEM, "no memory for a sort");
 	op->base.ops = limit != NULL ? &top_ops : &sort_ops;
