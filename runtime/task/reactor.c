@@ -17,8 +17,8 @@
  * is suspect: the peer may be just about to ring, or a wake was lost. So with everything still armed it
  * sleeps once more, and only if nobody rings for another bound, it counts a late park.
  */
-#include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -51,13 +51,6 @@ struct dx_reactor {
 
 /* --- making it ---------------------------------------------------------------------------------------- */
 
-static bool has_processors(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) < 0 || CPU_COUNT(&set) > 1;
-}
-
 int dx_reactor_new_over(struct dx_wait *wait, bool spins, struct dx_reactor **ret_reactor,
                         struct dsmx_error *err)
 {
@@ -84,7 +77,7 @@ int dx_reactor_new(enum dsmx_wait_backend backend, struct dx_reactor **ret_react
 
 	if (code < 0)
 		return code;
-	code = dx_reactor_new_over(wait, has_processors(), ret_reactor, err);
+	code = dx_reactor_new_over(wait, sysconf(_SC_NPROCESSORS_ONLN) > 1, ret_reactor, err);
 	if (code < 0)
 		dx_wait_free(wait);
 	return code;
