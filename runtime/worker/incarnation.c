@@ -323,7 +323,7 @@ static void hear_ready(struct dx_worker *worker, struct dx_message *message)
 	worker->offer.data_fd = dx_message_take_fd(message, 1);
 	worker->offer.pages = (enum dsmx_pages)pages;
 	worker->offer.ready = true;
-	dx_supervisor_worker_ready(worker->supervisor);
+	dx_introduce_begin(worker->supervisor);
 }
 
 static void hear_mapped(struct dx_worker *worker, const struct dx_message *message)
@@ -336,7 +336,7 @@ static void hear_mapped(struct dx_worker *worker, const struct dx_message *messa
 		return;
 	}
 	worker->offer.mapped = (uint32_t)round;
-	dx_supervisor_worker_mapped(worker->supervisor);
+	dx_introduce_finish(worker->supervisor);
 }
 
 static void hear_failure(struct dx_worker *worker, const struct dx_message *message)

@@ -2,8 +2,8 @@
 /*
  * supervisor.h - the process that owns the workers and their cgroups
  *
- * Private to supervisor.c (the session: leader, introductions, end), incarnation.c (the life of a worker) and
- * verdict.c (how it ended).
+ * Private to supervisor.c (the session: leader, start, end), introduce.c (everybody to everybody), incarnation.c
+ * (the life of a worker) and verdict.c (how it ended).
  */
 #ifndef DX_WORKER_SUPERVISOR_H
 #define DX_WORKER_SUPERVISOR_H
@@ -107,6 +107,15 @@ void dx_worker_timeout(struct dx_timer *timer);
 bool dx_worker_is_there(const struct dx_worker *worker);
 bool dx_worker_is_up(const struct dx_worker *worker);
 
+/* --- introduce.c */
+
+/* Somebody offered its segments: if all have, tell all. */
+void dx_introduce_begin(struct dx_supervisor *supervisor);
+/* Somebody answered: if all have, the session is open. */
+void dx_introduce_finish(struct dx_supervisor *supervisor);
+/* Fired by supervisor->introduce. */
+void dx_introduce_late(struct dx_timer *timer);
+
 /* --- verdict.c */
 
 /* From the way a process ended to a reason and a sentence. */
@@ -116,9 +125,7 @@ void dx_verdict_make(const struct dx_worker *worker, const siginfo_t *info,
 /* --- supervisor.c */
 
 void dx_offer_close(struct dx_offer *offer);
-/* A worker offered its segments; one answered a round; one is gone, with its verdict. */
-void dx_supervisor_worker_ready(struct dx_supervisor *supervisor);
-void dx_supervisor_worker_mapped(struct dx_supervisor *supervisor);
+/* A worker is gone, with its verdict. */
 void dx_supervisor_worker_exited(struct dx_supervisor *supervisor, struct dx_worker *worker);
 
 /* Be the supervisor, at the end of a socket in which START waits. Returns the exit status. */
