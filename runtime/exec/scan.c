@@ -83,7 +83,8 @@ static bool narrow_rows(const uint64_t *from, const struct dsmx_batch *batch, in
 		for (uint32_t k = 0; k < batch->selected; k++)
 			NARROW(batch->selection[k]);
 	}
-	return lost == 0 && size < (uint64_t)dx_power_of_ten((unsigned int)precision);
+	/* The size of -n is n - 1. */
+	return lost == 0 && size < (uint64_t)dx_power_of_ten((unsigned int)precision) - 1;
 }
 
 /* The same question, asked of each selected row that has a value. */
