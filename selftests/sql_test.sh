@@ -25,7 +25,7 @@ point() {
 }
 
 explain() { # QUERY
-	"$dsmx" explain -w 2 --data "$dir" -f "$data/tpch-queries/$1.sql" | sed "s|$dir/||"
+	"$dsmx" explain -w 2 --data "$dir" -f "$data/queries/$1.sql" | sed "s|$dir/||"
 }
 
 # Cut a file of "## NAME", SQL, "--", text into NAME.sql and NAME.want
@@ -168,7 +168,7 @@ timing() {
 point timing 'the four times are told' timing
 
 analyze() {
-	"$dsmx" explain -q -w 2 --analyze --data "$dir" -f "$data/tpch-queries/q03.sql" >"$dir/out" &&
+	"$dsmx" explain -q -w 2 --analyze --data "$dir" -f "$data/queries/q03.sql" >"$dir/out" &&
 		grep -q 'DsmExchangeExec.*rows' "$dir/out" && ! grep -q '|' "$dir/out"
 }
 point analyze 'explain --analyze shows the rows of exchanges, not the result' analyze

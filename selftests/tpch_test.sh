@@ -20,7 +20,7 @@ point() { # OK? NAME CLAIM
 counters_are_right() { # QUERY WORKERS
 	tasks=$2
 	[ "$tasks" -gt 0 ] || tasks=1
-	"$dsmx" explain -w $tasks --data "$dir" -f "$data/tpch-queries/$1.sql" |
+	"$dsmx" explain -w $tasks --data "$dir" -f "$data/queries/$1.sql" |
 		sed -n 's/.*DsmExchangeExec #.* \([0-9]*\) -> \([0-9]*\)$/\1 \2/p' |
 		awk -v workers="$2" 'NR == FNR { streams += $1 * $2; tasks += $1; next }
 			/^session:/ { for (i = 2; i <= NF; i++) if ($i ~ /^cgroup=./) cgroup = substr($i, 8) }
@@ -49,7 +49,7 @@ point $? import 'the eight tables are imported'
 for workers in 0 1 2 4 8; do
 	for query in q01 q03 q05 q06 q10 q12 q14 q19; do
 		: >"$dir/differ"
-		"$dsmx" run -q -w $workers --stats --data "$dir" --format csv -f "$data/tpch-queries/$query.sql" \
+		"$dsmx" run -q -w $workers --stats --data "$dir" --format csv -f "$data/queries/$query.sql" \
 			>"$dir/out.csv" 2>"$dir/err" &&
 			awk -f "$data/compare.awk" "$data/tpch-sf0.01/$query.csv" "$dir/out.csv" >"$dir/differ"
 		code=$?
