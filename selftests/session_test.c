@@ -84,7 +84,8 @@ TEST(session_no_child,
 TEST(session_options, "options that cannot be are refused with a sentence")
 {
 	struct dsmx_session_options o = options_of(1, NULL);
-	struct dsmx_session_options rows[] = { o, o, o, o, o, o, o, o };
+	struct dsmx_session_options rows[] = { o, o, o, o, o, o, o, o, o };
+	struct dsmx_session_estimate estimate;
 	struct dsmx_session *session;
 	struct dsmx_error err;
 
@@ -97,11 +98,13 @@ TEST(session_options, "options that cannot be are refused with a sentence")
 	rows[6].wait = (enum dsmx_wait_backend)7;
 	rows[7].isolation = DSMX_ISOLATION_NONE;
 	rows[7].worker_memory_max = 1ULL << 30;
+	rows[8].workers = DSMX_WORKERS_MAX; /* the rings of so many do not fit */
 	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
 		err.message[0] = '\0';
 		CHECK_EQ(dsmx_session_open(&rows[i], &session, &err), -EINVAL);
 		CHECK(strlen(err.message) > 20);
 		CHECK_EQ(dsmx_session_open(&rows[i], &session, NULL), -EINVAL);
+		CHECK_EQ(dsmx_session_estimate(&rows[i], &estimate, NULL), -EINVAL);
 	}
 }
 

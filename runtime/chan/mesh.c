@@ -46,7 +46,7 @@ size_t dx_mesh_page_bytes(const struct dx_mesh_params *p)
 	return dx_layout(p->peers, p->slots, p->frames, p->tasks).bytes;
 }
 
-static int check_params(const struct dx_mesh_params *p, struct dsmx_error *err)
+int dx_mesh_check(const struct dx_mesh_params *p, struct dsmx_error *err)
 {
 	if (p->peers < 1 || p->peers > DSMX_ABI_PEERS || p->self >= p->peers || p->epoch == 0)
 		return dx_error(err, -EINVAL, "process %u of %u: at most %u are possible", p->self,
@@ -139,7 +139,7 @@ int dx_mesh_new(struct dx_reactor *reactor, const struct dx_mesh_params *params,
                 struct dx_mesh **ret_mesh, struct dsmx_error *err)
 {
 	struct dx_mesh *mesh;
-	int r = check_params(params, err);
+	int r = dx_mesh_check(params, err);
 
 	if (r < 0)
 		return r;

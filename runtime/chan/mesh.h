@@ -53,6 +53,9 @@ struct dx_mesh_ops {
 /* Size of the page segment that dx_mesh_new() will make, before rounding. */
 size_t dx_mesh_page_bytes(const struct dx_mesh_params *params);
 
+/* Are the numbers within the limits, and do the rings fit into the data? Returns 0 or -EINVAL. */
+int dx_mesh_check(const struct dx_mesh_params *params, struct dsmx_error *err) DX_MUST_CHECK;
+
 /* Create the own segments. Returns 0 or what dx_segment_create() said, -EINVAL for numbers over the limits. */
 int dx_mesh_new(struct dx_reactor *reactor, const struct dx_mesh_params *params,
                 struct dx_mesh **ret_mesh, struct dsmx_error *err) DX_MUST_CHECK;

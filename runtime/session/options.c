@@ -39,26 +39,20 @@ struct dx_mesh_params dx_session_mesh_params(const struct dsmx_session_options *
 
 static int check_numbers(const struct dsmx_session_options *o, struct dsmx_error *err)
 {
-	uint64_t segments;
 	struct dx_mesh_params params;
+	uint64_t segments;
+	int r;
 
 	if (o->workers > DSMX_WORKERS_MAX)
 		return dx_error(err, -EINVAL, "workers: %u, but a session has %u at the most",
 		                o->workers, DSMX_WORKERS_MAX);
-	if (o->streams_per_peer > 4096)
-		return dx_error(err, -EINVAL, "streams_per_peer: %u, but 4096 is the most",
-		                o->streams_per_peer);
-	if (o->frames_per_stream > 1024 || (o->frames_per_stream & (o->frames_per_stream - 1)) != 0)
-		return dx_error(err, -EINVAL,
-		                "frames_per_stream: %u is not a power of two up to 1024",
-		                o->frames_per_stream);
-	if (o->data_bytes > 1ULL << 40)
-		return dx_error(err, -EINVAL, "data_bytes: %llu, but 1 TiB is the most",
-		                (unsigned long long)o->data_bytes);
 	if (o->start_timeout_ms > START_TIMEOUT_MAX_MS)
 		return dx_error(err, -EINVAL, "start_timeout_ms: %llu, but a day is the most",
 		                (unsigned long long)o->start_timeout_ms);
 	params = dx_session_mesh_params(o, 1);
+	r = dx_mesh_check(&params, err);
+	if (r != 0)
+		return r;
 	segments = o->data_bytes + dx_mesh_page_bytes(&params);
 	if (o->worker_memory_max != 0 && o->worker_memory_max < segments + WORKER_OWN_BYTES)
 		return dx_error(
