@@ -145,6 +145,8 @@ struct dx_decoder {
 	struct dx_arena arena;
 	struct dx_anchor *declared[DX_DECLARED_KIND_COUNT]; /* sorted by anchor */
 	uint32_t declared_count[DX_DECLARED_KIND_COUNT];
+	struct dx_anchor *files; /* what declarations are from, sorted by anchor */
+	uint32_t file_count;
 	uint32_t exchanges; /* decoded so far */
 };
 

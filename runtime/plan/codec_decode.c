@@ -121,15 +121,17 @@ static struct dsmx_rel *emit(struct dx_decoder *d, const Substrait__RelCommon *c
 	return dx_rel_pick(d->plan, rel, columns, (uint32_t)pb->n_output_mapping);
 }
 
-/* Names are a hint: they are taken where they are ours to give, and one for each column. */
+/* The names of a relation's columns, where they do not follow from its input's: one for each, or none. */
 static struct dsmx_rel *name(struct dx_decoder *d, const Substrait__RelCommon *common,
                              struct dsmx_rel *rel)
 {
 	const Substrait__RelCommon__Hint *hint = common != NULL ? common->hint : NULL;
 
-	if (rel == NULL || hint == NULL || hint->n_output_names != rel->schema.field_count ||
-	    (rel->kind != DX_REL_PROJECT && rel->kind != DX_REL_AGGREGATE))
+	if (rel == NULL || hint == NULL || hint->n_output_names == 0)
 		return rel;
+	if (hint->n_output_names != rel->schema.field_count)
+		return dx_plan_fail(d->plan, -EBADMSG, "not a plan: %zu names for %u columns",
+		                    hint->n_output_names, rel->schema.field_count);
 	for (uint32_t i = 0; i < rel->schema.field_count && !dx_plan_failed(d->plan); i++) {
 		struct dsmx_field field = rel->schema.fields[i];
 

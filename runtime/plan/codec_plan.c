@@ -164,19 +164,26 @@ static int by_anchor(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* What a declaration says; @ret_file: the anchor of the URN, or in older plans URI, that it is from. */
 static enum dx_declared_kind read_declaration(const Substrait__SimpleExtensionDeclaration *pb,
-                                              struct dx_anchor *ret_anchor)
+                                              struct dx_anchor *ret_anchor, uint32_t *ret_file)
 {
 	switch (pb->mapping_type_case) {
 	case MAPPING(EXTENSION_FUNCTION):
+		*ret_file = pb->extension_function->extension_urn_reference |
+		            pb->extension_function->extension_uri_reference;
 		*ret_anchor = (struct dx_anchor){ pb->extension_function->function_anchor,
 			                          pb->extension_function->name };
 		return DX_DECLARED_FUNCTION;
 	case MAPPING(EXTENSION_TYPE):
+		*ret_file = pb->extension_type->extension_urn_reference |
+		            pb->extension_type->extension_uri_reference;
 		*ret_anchor = (struct dx_anchor){ pb->extension_type->type_anchor,
 			                          pb->extension_type->name };
 		return DX_DECLARED_TYPE;
 	case MAPPING(EXTENSION_TYPE_VARIATION):
+		*ret_file = pb->extension_type_variation->extension_urn_reference |
+		            pb->extension_type_variation->extension_uri_reference;
 		*ret_anchor =
 			(struct dx_anchor){ pb->extension_type_variation->type_variation_anchor,
 			                    pb->extension_type_variation->name };
@@ -186,9 +193,43 @@ static enum dx_declared_kind read_declaration(const Substrait__SimpleExtensionDe
 	}
 }
 
+/* The URNs, and in older plans URIs, that declarations refer to; sorted. */
+static bool decode_files(struct dx_decoder *d, const Substrait__Plan *pb)
+{
+	size_t count = pb->n_extension_urns + pb->n_extension_uris, at = 0;
+
+	d->files = dx_arena_array(&d->arena, count, sizeof(struct dx_anchor));
+	if (d->files == NULL) {
+		(void)dx_plan_fail(d->plan, -ENOMEM, "no memory for a plan");
+		return false;
+	}
+	for (size_t i = 0; i < pb->n_extension_urns; i++)
+		d->files[at++] = (struct dx_anchor){ pb->extension_urns[i]->extension_urn_anchor,
+			                             pb->extension_urns[i]->urn };
+	for (size_t i = 0; i < pb->n_extension_uris; i++)
+		d->files[at++] = (struct dx_anchor){ pb->extension_uris[i]->extension_uri_anchor,
+			                             pb->extension_uris[i]->uri };
+	d->file_count = (uint32_t)count;
+	qsort(d->files, count, sizeof(struct dx_anchor), by_anchor);
+	return true;
+}
+
+static bool file_known(struct dx_decoder *d, uint32_t anchor, const char *name)
+{
+	const struct dx_anchor key = { anchor, NULL };
+
+	if (bsearch(&key, d->files, d->file_count, sizeof(key), by_anchor) != NULL)
+		return true;
+	(void)dx_plan_fail(d->plan, -EBADMSG,
+	                   "not a plan: '%.64s' is of extension %u: there is none", name, anchor);
+	return false;
+}
+
 /* What is declared, sorted by anchor for each kind. */
 static bool decode_declarations(struct dx_decoder *d, const Substrait__Plan *pb)
 {
+	if (!decode_files(d, pb))
+		return false;
 	for (int k = 0; k < DX_DECLARED_KIND_COUNT; k++) {
 		d->declared[k] =
 			dx_arena_array(&d->arena, pb->n_extensions, sizeof(struct dx_anchor));
@@ -199,13 +240,16 @@ static bool decode_declarations(struct dx_decoder *d, const Substrait__Plan *pb)
 	}
 	for (size_t i = 0; i < pb->n_extensions; i++) {
 		struct dx_anchor anchor = { 0, NULL };
-		enum dx_declared_kind kind = read_declaration(pb->extensions[i], &anchor);
+		uint32_t file = 0;
+		enum dx_declared_kind kind = read_declaration(pb->extensions[i], &anchor, &file);
 
 		if (kind == DX_DECLARED_KIND_COUNT || anchor.name == NULL) {
 			(void)dx_plan_fail(d->plan, -EBADMSG,
 			                   "not a plan: declaration %zu has no name or no kind", i);
 			return false;
 		}
+		if (!file_known(d, file, anchor.name))
+			return false;
 		d->declared[kind][d->declared_count[kind]++] = anchor;
 	}
 	for (int k = 0; k < DX_DECLARED_KIND_COUNT; k++) {
