@@ -143,7 +143,7 @@ static int open_stream(struct pair *p, struct dx_rx **rx, struct dx_tx **tx, uin
 	settle(p);
 	if (w->requests != before + 1 || DSMX_WORD_STATE(w->word) != DSMX_REQUEST_START)
 		return -EPROTO;
-	return dx_tx_open(w->mesh, w->peer, w->slot, w->word, &w->request, credit, tx);
+	return dx_tx_open(w->mesh, w->peer, w->slot, w->word, &w->request, 0, credit, tx);
 }
 
 /* One frame of @rows empty rows through a stream. */
@@ -481,7 +481,7 @@ TEST(chan_local, "a stream within one process hands frames over without the ring
 	CHECK_EQ(dx_rx_open(l->mesh, LEADER, &key, false, &rx, NULL), 0);
 	settle(&p);
 	CHECK_EQ(l->requests, 1);
-	CHECK_EQ(dx_tx_open(l->mesh, l->peer, l->slot, l->word, &l->request, 1 << 20, &tx), 0);
+	CHECK_EQ(dx_tx_open(l->mesh, l->peer, l->slot, l->word, &l->request, 0, 1 << 20, &tx), 0);
 	CHECK_EQ(dx_tx_local(tx), 1);
 	CHECK_EQ(push(l->mesh, tx, 9), 0);
 	dx_tx_finish(tx, DSMX_STREAM_FIN, NULL);

@@ -162,7 +162,7 @@ struct dsmx_query_abi {
 	__u64 plan_hash;
 	__u32 attempt;
 	__u32 placements;
-	__u64 deadline_ns;
+	__u64 overflow_max; /* bytes that each process may have in files */
 	__u8 placement[64];
 };
 DSMX_ABI_ASSERT(sizeof(struct dsmx_query_abi) == 2 * DSMX_LINE_BYTES, "two lines");
@@ -188,8 +188,11 @@ DSMX_ABI_ASSERT(sizeof(struct dsmx_error_abi) == 8 * DSMX_LINE_BYTES, "eight lin
 #define DSMX_PARK_SLAB   3U /* for any reader to release slabs */
 #define DSMX_PARK_OTHER  4U /* application, timer, disk */
 
+/* Instead of an exchange's number: the root's task, in the leader's page. */
+#define DSMX_ROOT_TASK 0xffffffffU
+
 /*
- * A producer task: what it waits for (the deadlock walk reads it) and what it did (EXPLAIN ANALYZE reads
+ * A producer task, or the root's: what it waits for (the deadlock walk reads it) and what it did (EXPLAIN ANALYZE reads
  * it). Written by its process alone; reused when the query is closed.
  */
 struct dsmx_task_abi {
@@ -199,7 +202,7 @@ struct dsmx_task_abi {
 	__u32 task;
 	__u32 attempt;
 	__u32 state; /* DSMX_STREAM_ */
-	__u64 park;  /* number of the park, grows */
+	__u64 park; /* number of the park, grows; stored after the three below */
 	__u32 park_kind;
 	__u32 park_partition; /* CREDIT: the output that is full */
 	__u32 park_exchange;  /* INPUT: the exchange it reads */
@@ -236,7 +239,7 @@ struct dsmx_request_abi {
 	__u32 partition;
 	__u32 partitions; /* as the consumer counts them */
 	__u32 attempt;
-	__u32 reserved0;
+	__u32 record; /* of the consuming task, in this page */
 	__u64 plan_hash;
 	__u64 schema_hash;
 	__u64 sent_ns;
@@ -258,7 +261,7 @@ struct dsmx_stream_abi {
 	__u32 task;
 	__u64 ring_offset; /* of the descriptors, in the producer's data */
 	__u32 ring_slots;  /* power of two */
-	__u32 reserved0;
+	__u32 record;      /* of the producing task, in this page */
 	__u64 recv_ns;
 	__u64 start_ns;
 	__u64 final_tail;
@@ -270,7 +273,8 @@ struct dsmx_stream_abi {
 	__u64 wanted_taken;    /* wake me when your taken passes this */
 	__u64 wanted_released; /* the same for released */
 	__u64 first_commit_ns;
-	__u64 reserved1[4];
+	__u64 seen_released; /* what the producer knew of the consumer's `released` when it looked last */
+	__u64 reserved1[3];
 };
 DSMX_ABI_ASSERT(sizeof(struct dsmx_stream_abi) == 2 * DSMX_LINE_BYTES, "two lines");
 

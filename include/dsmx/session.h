@@ -59,6 +59,8 @@ struct dsmx_session_options {
 	uint64_t data_bytes;        /* of each process's rings and slabs; 0: 16 MiB */
 	uint32_t streams_per_peer;  /* size of the tables; 0: 64 */
 	uint32_t frames_per_stream; /* that may be out at once; 0: 64 */
+	uint64_t overflow_max_bytes; /* on disk, for each process and query, in $DSMX_OVERFLOW_DIR,
+	                                $TMPDIR or /var/tmp; 0: 1 GiB */
 	uint64_t worker_memory_max; /* bytes for each worker's cgroup; 0: no limit */
 	const char *worker_path;    /* the dsmx-worker program; NULL: DSMX_WORKER, beside the
 	                               executable, then libexecdir */

@@ -18,7 +18,7 @@
  *	PLAN		leader, after the query's record	process, before it reads the record
  *	STATE		owner, after what a state stands for	peer, before it relies on it
  *	LIVE		kernel, when the owner dies		watcher
- *	BEAT		owner, a count that only grows		watcher
+ *	PARK		task, after what it parks on		whoever walks the wait-for graph
  *
  * Two fences (store-load, one on each side) make the wait protocol complete; DESIGN.md calls them by their
  * places. SLEEP stands between a sleeper's `wanted` and its last look, WAKE between a waker's publication
@@ -38,7 +38,7 @@ enum dx_edge {
 	DX_EDGE_PLAN,
 	DX_EDGE_STATE,
 	DX_EDGE_LIVE,
-	DX_EDGE_BEAT,
+	DX_EDGE_PARK,
 };
 
 enum dx_fence_place {

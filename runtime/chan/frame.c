@@ -80,6 +80,24 @@ int dx_frame_new(struct dx_mesh *mesh, size_t len_bytes, bool may_use_reserve,
 	return 0;
 }
 
+int dx_frame_new_private(struct dx_mesh *mesh, size_t len_bytes, struct dx_frame **ret_frame)
+{
+	struct dx_frame *frame = take_spare(mesh);
+	char *bytes = aligned_alloc(DSMX_LINE_BYTES, (len_bytes + DSMX_LINE_BYTES - 1) &
+	                                                     ~(size_t)(DSMX_LINE_BYTES - 1));
+
+	if (frame == NULL || bytes == NULL) {
+		free(frame);
+		free(bytes);
+		return -ENOMEM;
+	}
+	*frame = (struct dx_frame){
+		.mesh = mesh, .bytes = bytes, .slab_bytes = len_bytes, .is_private = true, .refs = 1
+	};
+	*ret_frame = frame;
+	return 0;
+}
+
 void dx_frame_retain(struct dx_frame *frame)
 {
 	frame->refs++;
@@ -91,6 +109,11 @@ void dx_frame_release(struct dx_frame *frame)
 
 	if (--frame->refs > 0)
 		return;
+	if (frame->is_private) {
+		free(frame->bytes);
+		put_spare(frame);
+		return;
+	}
 	dx_slab_release(mesh->slabs,
 	                (uint64_t)(frame->bytes - dx_mesh_data(mesh)) - mesh->slabs_offset);
 	put_spare(frame);

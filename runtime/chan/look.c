@@ -164,6 +164,11 @@ void dx_peer_ring(struct dx_peer *peer)
 		ring(peer);
 }
 
+void dx_mesh_ring(struct dx_mesh *mesh, uint32_t peer)
+{
+	dx_peer_ring(&mesh->peers[peer]);
+}
+
 void dx_mesh_changed(struct dx_mesh *mesh, uint32_t peer)
 {
 	struct dx_peer *p = &mesh->peers[peer];

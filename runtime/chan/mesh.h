@@ -115,6 +115,9 @@ size_t dx_mesh_peer_data_bytes(const struct dx_mesh *mesh, uint32_t peer);
 /* A word or query record for @peer changed (already stored): count it, and ring at the next flush. */
 void dx_mesh_changed(struct dx_mesh *mesh, uint32_t peer);
 
+/* Ring a peer whatever it waits for: it is to look, and to think before it sleeps again. */
+void dx_mesh_ring(struct dx_mesh *mesh, uint32_t peer);
+
 /* Publish and ring what is pending now: after a request that should not wait for the end of a slice. */
 void dx_mesh_flush(struct dx_mesh *mesh);
 

@@ -57,6 +57,7 @@ static void fill_request(struct dx_rx *rx, const struct dx_stream_key *key, bool
 		.partition = key->partition,
 		.partitions = key->partitions,
 		.attempt = key->attempt,
+		.record = key->record,
 		.plan_hash = key->plan_hash,
 		.schema_hash = key->schema_hash,
 		.sent_ns = dx_now_ns(),

@@ -25,6 +25,7 @@ struct dx_stream_key {
 	uint32_t partition; /* the consumer's */
 	uint32_t partitions;
 	uint32_t attempt;
+	uint32_t record; /* of the consuming task: index in the own page */
 	uint64_t plan_hash;
 	uint64_t schema_hash;
 };

@@ -83,6 +83,8 @@ static uint32_t collect(struct dx_tx *tx)
 	}
 	if (r < 0)
 		break_rules(tx);
+	if (count > 0)
+		dx_store_plain(&tx->stream->seen_released, tx->log.read);
 	return count;
 }
 
@@ -133,7 +135,8 @@ static void note_slot(struct dx_peer *peer, uint32_t slot)
 }
 
 int dx_tx_open(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word,
-               const struct dsmx_request_abi *request, uint64_t credit_bytes, struct dx_tx **ret_tx)
+               const struct dsmx_request_abi *request, uint32_t record, uint64_t credit_bytes,
+               struct dx_tx **ret_tx)
 {
 	struct dx_peer *p = &mesh->peers[peer];
 	const void *page = dx_mesh_peer_page(mesh, peer);
@@ -171,6 +174,7 @@ int dx_tx_open(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word
 		                       ? 0
 		                       : (uint64_t)((char *)tx->ring.slots - dx_mesh_data(mesh)),
 		.ring_slots = mesh->layout.frames,
+		.record = record,
 		.recv_ns = dx_now_ns(),
 		.wanted_taken = DSMX_WANTED_NONE,
 		.wanted_released = DSMX_WANTED_NONE,

@@ -22,6 +22,7 @@ struct dx_frame {
 	struct dx_mesh *mesh;
 	char *bytes;
 	size_t slab_bytes; /* that there are to write */
+	bool is_private;   /* not in the segment: on its way to a file */
 	uint32_t refs;     /* the writer's, and one for each stream that it is in or shall be in */
 	struct dx_frame *next_spare;
 };
@@ -35,6 +36,9 @@ struct dx_frame {
  */
 int dx_frame_new(struct dx_mesh *mesh, size_t len_bytes, bool may_use_reserve,
                  struct dsmx_waker *waker, struct dx_frame **ret_frame) DX_MUST_CHECK;
+/* One in private memory, for rows that go to a file: it can be in no stream. Returns 0 or -ENOMEM. */
+int dx_frame_new_private(struct dx_mesh *mesh, size_t len_bytes,
+                         struct dx_frame **ret_frame) DX_MUST_CHECK;
 void dx_frame_retain(struct dx_frame *frame);
 void dx_frame_release(struct dx_frame *frame);
 /* Forget a waker that dx_frame_new() was left with. */
@@ -43,12 +47,12 @@ void dx_frame_forget(struct dx_mesh *mesh, struct dsmx_waker *waker);
 /*
  * Answer a START with RUNNING.
  *
- * @word: the request word that was seen; @query, @exchange, @task: whose stream it is
+ * @word: the request word that was seen; @record: of the producing task, index in the own page
  * @credit_bytes: that may be out; one frame always may
  * Returns 0, -ESTALE (the consumer went on meanwhile: nothing to answer), -ENOMEM.
  */
 int dx_tx_open(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word,
-               const struct dsmx_request_abi *request, uint64_t credit_bytes,
+               const struct dsmx_request_abi *request, uint32_t record, uint64_t credit_bytes,
                struct dx_tx **ret_tx) DX_MUST_CHECK;
 
 /* Answer a START or CANCEL at once with a final state: NAK, ERROR, CANCELLED or FIN (no rows). */

@@ -15,6 +15,7 @@
 
 #include "base/cx.h"
 #include "base/err.h"
+#include "base/order.h"
 #include "exchange/internal.h"
 
 struct client {
@@ -129,8 +130,9 @@ static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct ds
 		s->next = (i + 1) % s->count; /* everybody's turn */
 		return give_frame(s, cx, s->rx[i], &view, ret_batch);
 	}
-	if (s->open > 0 && s->client->fragment->record != NULL)
-		s->client->fragment->record->park_exchange = s->client->rel->exchange.number;
+	if (s->open > 0)
+		dx_store_plain(&s->client->fragment->record->park_exchange,
+		               s->client->rel->exchange.number);
 	return s->open == 0 ? 0 : -EAGAIN;
 }
 
@@ -196,7 +198,7 @@ static int execute_passive(struct client *c, struct dsmx_cx *cx, struct dsmx_str
 /* --- the operator ----------------------------------------------------------------------------------------------------- */
 
 static struct dx_stream_key key_of(const struct dx_query *query, const struct dsmx_rel *rel,
-                                   uint32_t task, uint32_t partition)
+                                   uint32_t task, uint32_t partition, uint32_t record)
 {
 	return (struct dx_stream_key){
 		.query = query->id,
@@ -205,6 +207,7 @@ static struct dx_stream_key key_of(const struct dx_query *query, const struct ds
 		.partition = partition,
 		.partitions = rel->exchange.partitions,
 		.attempt = query->attempt,
+		.record = record,
 		.plan_hash = query->plan_hash,
 		.schema_hash = query->procedures[rel->exchange.number].schema_hash,
 	};
@@ -216,6 +219,7 @@ static int client_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t
 	struct client *c = (struct client *)op;
 	struct dx_query *query = c->fragment->query;
 	const struct dx_exchange *x = &c->rel->exchange;
+	uint32_t record = dx_record_index(query->service->mesh, c->fragment->record);
 	struct client_stream *s;
 	int r;
 
@@ -232,7 +236,7 @@ static int client_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t
 	s->count = x->producer_tasks;
 	c->executed = true;
 	for (uint32_t t = 0; t < x->producer_tasks; t++) {
-		struct dx_stream_key key = key_of(query, c->rel, t, partition);
+		struct dx_stream_key key = key_of(query, c->rel, t, partition, record);
 
 		r = dx_rx_open(query->service->mesh, dx_query_place(query, x->number, t), &key,
 		               false, &s->rx[t], cx->err);
@@ -255,7 +259,7 @@ void dx_client_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32
 	if (query->closing || partition >= x->partitions)
 		return;
 	for (uint32_t t = 0; t < x->producer_tasks; t++) {
-		struct dx_stream_key key = key_of(query, rel, t, partition);
+		struct dx_stream_key key = key_of(query, rel, t, partition, UINT32_MAX);
 		struct dx_rx *rx;
 
 		/* A producer that cannot be told is dead, or has no room for news of this query. */

@@ -17,6 +17,7 @@
 #include "exchange/partition.h"
 #include "exchange/query.h"
 #include "exchange/service.h"
+#include "exchange/spill.h"
 #include "exchange/writer.h"
 #include "exec/build.h"
 #include "plan/node.h"
@@ -26,6 +27,9 @@ struct dx_service {
 	struct dx_mesh_ops ops;
 	const struct dsmx_extension *const *extensions;
 	struct dx_file_cache *files;
+	struct dx_source source; /* looks for deadlocks before the process sleeps */
+	bool sleeping;
+	bool hold_deadlocks; /* for inspection: DSMX_HOLD_DEADLOCKS */
 	struct dx_list queries;
 	uint64_t next_query; /* leader */
 	uint64_t closed_seen[DSMX_ABI_QUERIES];
@@ -55,7 +59,7 @@ struct dx_fragment {
 	uint32_t task;
 	int exchange; /* above it; -1: the root's */
 	struct dx_counts *counts;
-	struct dsmx_task_abi *record; /* NULL: the root's */
+	struct dsmx_task_abi *record;
 };
 
 struct dx_query {
@@ -69,10 +73,12 @@ struct dx_query {
 	struct dsmx_plan *plan;
 	uint32_t placements;
 	uint8_t placement[64];
+	struct dx_spill_budget spill_budget;
 	uint32_t procedure_count;
 	struct dx_procedure *procedures;
 	struct dx_counts root; /* leader: of the root's fragment */
 	struct dx_fragment root_fragment;
+	struct dsmx_task_abi *root_record;
 	bool closing;
 	/* leader only */
 	struct dx_frame *plan_frame;
@@ -90,7 +96,10 @@ struct dx_queued {
 /*
  * An output: the rows of one partition on their way into its stream.
  *
- *	queue ──(tx has room)──▶ tx. Bytes in both are held against the credit.
+ *	[spill file ──▶] queue ──(tx has room)──▶ tx
+ *
+ * Bytes in queue and tx are held against the credit. An edge of a deadlock overflows: its frames go through a
+ * file until that has run empty.
  */
 struct dx_output {
 	struct dx_producer *producer;
@@ -101,6 +110,8 @@ struct dx_output {
 	struct dx_queued *queue; /* a ring of room entries */
 	uint32_t queue_room, queue_first, queue_count;
 	uint64_t queue_bytes;
+	bool overflows;
+	struct dx_spill *spill; /* NULL: nothing in it */
 };
 
 /* Rows that wait because an output is full: the place in the batch where the producer stopped. */
@@ -111,6 +122,7 @@ struct dx_stalled {
 	const uint32_t *starts;
 	uint32_t target;
 	uint32_t next; /* into rows */
+	uint32_t kind; /* DSMX_PARK_: what it stopped for */
 };
 
 struct dx_producer {
@@ -157,6 +169,21 @@ int dx_producer_start(struct dx_query *query, uint32_t exchange, uint32_t task, 
 void dx_producer_attach(struct dx_producer *producer, uint32_t partition, struct dx_tx *tx);
 void dx_producer_cancel(struct dx_producer *producer, uint32_t partition);
 void dx_producer_free(struct dx_producer *producer);
+/* It is the lowest of a deadlock: let what is full overflow, or fail with the set in the sentence. */
+void dx_producer_overflow(struct dx_producer *producer, const char *set);
+
+/* --- record.c --- */
+/* NULL: all are in use. */
+struct dsmx_task_abi *dx_record_take(struct dx_query *query, uint32_t exchange, uint32_t task);
+void dx_record_drop(struct dsmx_task_abi *record);
+uint32_t dx_record_index(const struct dx_mesh *mesh, const struct dsmx_task_abi *record);
+/* What is parked on (park_exchange, park_partition) was stored before. */
+void dx_record_park(struct dsmx_task_abi *record, uint32_t kind);
+
+/* --- deadlock.c --- */
+/* Is this parked task in a deadlock, and the lowest of it? Then @ret_set says who else is. */
+bool dx_deadlock_look(struct dx_service *service, const struct dsmx_task_abi *record, char *ret_set,
+                      size_t len);
 
 /* --- output.c --- */
 int dx_output_init(struct dx_output *output, struct dx_producer *producer,

@@ -4,7 +4,10 @@
  *
  * Frames for a partition that nobody has asked for yet wait in the queue, under the same credit as frames
  * that are out in the stream: a late consumer misses nothing, and an absent one costs no more than a slow
- * one. The overflow to disk, for edges of a deadlock, will stand in front of the queue.
+ * one.
+ *
+ * An output that overflows takes whatever comes: into its file, once there is anything in it or no room, and
+ * from the file into its stream as room appears. When the file has run empty it is an output like any other.
  */
 #include <stdlib.h>
 
@@ -50,6 +53,7 @@ void dx_output_fini(struct dx_output *o)
 		dx_tx_finish(o->tx, DSMX_STREAM_CANCELLED, NULL);
 	o->tx = NULL;
 	drop_queue(o);
+	dx_spill_free(o->spill);
 	unreserve(o);
 	free(o->queue);
 	o->queue = NULL;
@@ -69,7 +73,7 @@ bool dx_output_has_room(const struct dx_output *o, size_t len_bytes)
 {
 	uint64_t credit = o->producer->procedure->rel->exchange.config.credit_bytes;
 
-	return dx_output_is_empty(o) || held_bytes(o) + len_bytes <= credit;
+	return o->overflows || dx_output_is_empty(o) || held_bytes(o) + len_bytes <= credit;
 }
 
 static int grow_queue(struct dx_output *o)
@@ -88,8 +92,26 @@ static int grow_queue(struct dx_output *o)
 	return 0;
 }
 
+static int spill(struct dx_output *o, struct dx_frame *frame, uint32_t len_bytes, uint32_t rows)
+{
+	struct dx_producer *p = o->producer;
+	int64_t r = 0;
+
+	if (o->spill == NULL)
+		r = dx_spill_new(&p->query->spill_budget, &o->spill, &p->failure);
+	if (r == 0)
+		r = dx_spill_put(o->spill, frame->bytes, len_bytes, rows, &p->failure);
+	dx_frame_release(frame);
+	if (r < 0)
+		return (int)r;
+	p->record->overflow_bytes += (uint64_t)r;
+	return 0;
+}
+
 int dx_output_put(struct dx_output *o, struct dx_frame *frame, uint32_t len_bytes, uint32_t rows)
 {
+	if (o->spill != NULL || o->overflows || frame->is_private)
+		return spill(o, frame, len_bytes, rows);
 	if (o->queue_count == o->queue_room && grow_queue(o) < 0) {
 		dx_frame_release(frame);
 		return -ENOMEM;
@@ -117,6 +139,36 @@ static void count_frame(struct dx_output *o, const struct dx_queued *q)
 		record->first_commit_ns = dx_now_ns();
 }
 
+/* From the file into the stream. Returns 0 when the file is empty, -EAGAIN: no room, or an error. */
+static int unspill(struct dx_output *o, struct dsmx_waker *waker)
+{
+	struct dx_queued q = { 0 };
+	int r;
+
+	while (!dx_spill_is_empty(o->spill)) {
+		dx_spill_first(o->spill, &q.len_bytes, &q.rows);
+		r = dx_tx_room(o->tx, q.len_bytes, waker);
+		if (r < 0)
+			return r;
+		r = dx_frame_new(o->producer->query->service->mesh, q.len_bytes,
+		                 dx_output_is_empty(o), waker, &q.frame);
+		if (r == 0)
+			r = dx_spill_take(o->spill, q.frame->bytes, &o->producer->failure);
+		if (r < 0) {
+			if (q.frame != NULL)
+				dx_frame_release(q.frame);
+			return r;
+		}
+		count_frame(o, &q);
+		dx_tx_push(o->tx, q.frame, q.len_bytes, q.rows);
+		q.frame = NULL;
+	}
+	dx_spill_free(o->spill);
+	o->spill = NULL;
+	o->overflows = false;
+	return 0;
+}
+
 void dx_output_deliver(struct dx_output *o, struct dsmx_waker *waker)
 {
 	int r;
@@ -140,6 +192,17 @@ void dx_output_deliver(struct dx_output *o, struct dsmx_waker *waker)
 		count_frame(o, &q);
 		dx_tx_push(o->tx, q.frame, q.len_bytes, q.rows);
 	}
+	if (o->spill != NULL) {
+		r = unspill(o, waker);
+		if (r == -EAGAIN)
+			return;
+		if (r < 0 && o->producer->failure.code == 0) {
+			dx_output_finish(o, DSMX_STREAM_CANCELLED, NULL);
+			return;
+		}
+		if (r < 0)
+			return; /* the producer fails, and this output with it */
+	}
 	/* Nothing queued: a wake is wanted only if the producer stopped for want of room. */
 	if (!o->producer->stalled.active)
 		waker = NULL;
@@ -155,6 +218,8 @@ void dx_output_finish(struct dx_output *o, uint32_t state, const struct dsmx_err
 	o->over = true;
 	o->producer->open_outputs--;
 	drop_queue(o);
+	dx_spill_free(o->spill);
+	o->spill = NULL;
 	unreserve(o);
 	if (o->tx != NULL)
 		dx_tx_finish(o->tx, state, why);

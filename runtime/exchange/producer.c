@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/order.h"
 #include "exchange/internal.h"
 
 static struct dx_mesh *mesh_of(const struct dx_producer *p)
@@ -106,7 +107,7 @@ static int open_frame(struct dx_producer *p, uint32_t target, const uint32_t *ro
                       struct dsmx_error *err)
 {
 	size_t bytes = p->slab_bytes;
-	bool empty = true;
+	bool empty = true, overflows = true;
 
 	for (uint32_t i = first_output(p, target); i < end_output(p, target); i++) {
 		struct dx_output *o = &p->outputs[i];
@@ -114,14 +115,18 @@ static int open_frame(struct dx_producer *p, uint32_t target, const uint32_t *ro
 		if (o->over)
 			continue;
 		empty &= dx_output_is_empty(o);
+		overflows &= o->overflows;
 		if (!dx_output_has_room(o, bytes)) {
-			p->record->park_kind = DSMX_PARK_CREDIT;
-			p->record->park_partition = i;
+			p->stalled.kind = DSMX_PARK_CREDIT;
+			dx_store_plain(&p->record->park_partition, i);
 			return -EAGAIN;
 		}
 	}
-	p->record->park_kind = DSMX_PARK_SLAB;
-	return dx_writer_open(&p->writers[target], &p->stalled.batch, row, bytes, empty,
+	p->stalled.kind = DSMX_PARK_SLAB;
+	return dx_writer_open(&p->writers[target], &p->stalled.batch, row, bytes,
+	                      overflows ? DX_MEMORY_PRIVATE
+	                      : empty   ? DX_MEMORY_RESERVED
+	                                : DX_MEMORY_SLAB,
 	                      &p->task.waker, err);
 }
 
@@ -216,7 +221,7 @@ static void end_outputs(struct dx_producer *p)
 	for (uint32_t i = 0; i < p->procedure->rel->exchange.partitions; i++) {
 		struct dx_output *o = &p->outputs[i];
 
-		if (!o->over && o->tx != NULL && o->queue_count == 0)
+		if (!o->over && o->tx != NULL && o->queue_count == 0 && o->spill == NULL)
 			dx_output_finish(o, DSMX_STREAM_FIN, NULL);
 	}
 }
@@ -233,11 +238,10 @@ static int park(struct dx_producer *p, uint32_t kind)
 {
 	struct dsmx_task_abi *r = p->record;
 
-	r->park_kind = kind;
-	r->park++;
 	if (kind == DSMX_PARK_CREDIT || kind == DSMX_PARK_SLAB)
 		r->parks++;
 	p->parked_since_ns = dx_now_ns();
+	dx_record_park(r, kind);
 	return 0;
 }
 
@@ -248,7 +252,7 @@ static void unpark(struct dx_producer *p)
 	if (p->record->park_kind == DSMX_PARK_CREDIT || p->record->park_kind == DSMX_PARK_SLAB)
 		p->record->parked_ns += dx_now_ns() - p->parked_since_ns;
 	p->parked_since_ns = 0;
-	p->record->park_kind = DSMX_PARK_NONE;
+	dx_record_park(p->record, DSMX_PARK_NONE);
 }
 
 /* One step: 1: go on; 0: parked or yielded; else failed. */
@@ -261,10 +265,8 @@ static int step(struct dx_producer *p, struct dsmx_cx *cx)
 		deliver_all(p);
 		r = write_batch(p, cx->err);
 		if (r == -EAGAIN) {
-			uint32_t kind = p->record->park_kind;
-
 			r = flush_all(p);
-			return r < 0 ? r : park(p, kind);
+			return r < 0 ? r : park(p, p->stalled.kind);
 		}
 		return r < 0 ? r : 1;
 	}
@@ -302,6 +304,10 @@ static int poll(struct dx_task *task, struct dsmx_cx *cx)
 
 	unpark(p);
 	deliver_all(p); /* notes consumers that went away */
+	if (p->failure.code != 0) {
+		*cx->err = p->failure;
+		return p->failure.code;
+	}
 	if (p->stream == NULL && !p->input_ended)
 		r = start_input(p, cx);
 	r = r < 0 ? r : 1;
@@ -348,26 +354,6 @@ static void end(struct dx_task *task, int result, const struct dsmx_error *err)
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-static struct dsmx_task_abi *take_record(struct dx_query *query, uint32_t exchange, uint32_t task)
-{
-	struct dx_mesh *mesh = query->service->mesh;
-	const struct dx_layout *l = dx_mesh_layout(mesh);
-	struct dsmx_task_abi *records =
-		DX_LAYOUT_AT(struct dsmx_task_abi, dx_mesh_page(mesh), l->task_records, 0);
-
-	for (uint32_t i = 0; i < l->tasks; i++) {
-		if (records[i].query != 0)
-			continue;
-		records[i] = (struct dsmx_task_abi){ .query = query->id,
-			                             .exchange = exchange,
-			                             .task = task,
-			                             .attempt = query->attempt,
-			                             .state = DSMX_STREAM_RUNNING };
-		return &records[i];
-	}
-	return NULL;
-}
-
 static int make_parts(struct dx_producer *p)
 {
 	const struct dsmx_rel *rel = p->procedure->rel;
@@ -400,7 +386,7 @@ int dx_producer_start(struct dx_query *query, uint32_t exchange, uint32_t task, 
 	if (p != NULL) {
 		p->query = query;
 		p->procedure = &query->procedures[exchange];
-		p->record = take_record(query, exchange, task);
+		p->record = dx_record_take(query, exchange, task);
 		r = p->record == NULL ? -E2BIG : make_parts(p);
 	}
 	if (r == -E2BIG || r == -ENOSPC)
@@ -417,7 +403,6 @@ int dx_producer_start(struct dx_query *query, uint32_t exchange, uint32_t task, 
 		return r;
 	}
 	p->record->recv_ns = recv_ns;
-	p->record->start_ns = dx_now_ns();
 	dx_fragment_init(&p->fragment, query, (int)exchange, task,
 	                 p->procedure->rel->exchange.producer_tasks);
 	p->fragment.counts = &p->counts;
@@ -467,7 +452,25 @@ void dx_producer_free(struct dx_producer *p)
 	dx_partitioner_free(p->partitioner);
 	free(p->outputs);
 	free(p->writers);
-	if (p->record != NULL)
-		p->record->query = 0;
+	dx_record_drop(p->record);
 	free(p);
+}
+
+void dx_producer_overflow(struct dx_producer *p, const char *set)
+{
+	uint32_t exchange = p->procedure->rel->exchange.number;
+
+	if (p->procedure->rel->exchange.config.overflow_forbidden) {
+		(void)dx_error(&p->failure, -EDEADLK,
+		               "exchange %u must not overflow, and these wait for each other: %s",
+		               exchange, set);
+		p->failure.exchange = (int)exchange;
+	} else if (p->stalled.kind == DSMX_PARK_CREDIT) {
+		p->outputs[p->record->park_partition].overflows = true;
+	} else {
+		for (uint32_t i = first_output(p, p->stalled.target);
+		     i < end_output(p, p->stalled.target); i++)
+			p->outputs[i].overflows = true;
+	}
+	dx_task_wake(&p->task);
 }

@@ -150,6 +150,7 @@ void dx_query_free(struct dx_query *q)
 {
 	q->closing = true;
 	free_procedures(q);
+	dx_record_drop(q->root_record);
 	dsmx_plan_free(q->plan);
 	dx_list_unlink(&q->link);
 	if (q->plan_frame != NULL)
@@ -211,6 +212,7 @@ static struct dx_query *query_of(const struct dsmx_query_abi *rec, uint32_t inde
 	q->attempt = rec->attempt;
 	q->plan_hash = rec->plan_hash;
 	q->placements = rec->placements;
+	q->spill_budget.max_bytes = rec->overflow_max;
 	memcpy(q->placement, rec->placement, sizeof(q->placement));
 	return q;
 }
@@ -303,6 +305,7 @@ static void publish(struct dx_query *q, struct dsmx_query_abi *rec, const void *
 	rec->plan_hash = q->plan_hash;
 	rec->attempt = q->attempt;
 	rec->placements = q->placements;
+	rec->overflow_max = q->spill_budget.max_bytes;
 	memcpy(rec->placement, q->placement, sizeof(rec->placement));
 	q->offered = true;
 	/* Nobody needs to wake up for it: the first request makes them read it. */
@@ -310,8 +313,8 @@ static void publish(struct dx_query *q, struct dsmx_query_abi *rec, const void *
 }
 
 int dx_query_offer(struct dx_service *service, const void *bytes, size_t len,
-                   const uint8_t *placement, uint32_t placements, const struct dsmx_leaf *leaves,
-                   struct dx_query **ret_query, struct dsmx_error *err)
+                   const struct dx_offer *offer, struct dx_query **ret_query,
+                   struct dsmx_error *err)
 {
 	struct dx_mesh *mesh = service->mesh;
 	struct dsmx_query_abi *records = DX_LAYOUT_AT(struct dsmx_query_abi, dx_mesh_page(mesh),
@@ -330,10 +333,17 @@ int dx_query_offer(struct dx_service *service, const void *bytes, size_t len,
 	q->record = (uint32_t)index;
 	q->generation = DSMX_WORD_GENERATION(records[index].word) + 1;
 	q->plan_hash = dx_plan_hash(bytes, len);
-	q->placements = placements;
-	memcpy(q->placement, placement, placements);
-	q->leaves = leaves;
+	q->placements = offer->placements;
+	memcpy(q->placement, offer->placement, offer->placements);
+	q->leaves = offer->leaves;
+	q->spill_budget.max_bytes = offer->overflow_max;
 	r = load(service, bytes, len, q, err);
+	if (r == 0) {
+		q->root_record = dx_record_take(q, DSMX_ROOT_TASK, 0);
+		if (q->root_record == NULL)
+			r = dx_error(err, -E2BIG,
+			             "no task record is left for the root of another query");
+	}
 	if (r == 0) {
 		r = dx_frame_new(mesh, len, true, NULL, &q->plan_frame);
 		if (r < 0)
@@ -359,6 +369,7 @@ int dx_query_root(struct dx_query *q, struct dsmx_cx *cx, struct dsmx_operator *
 
 	dx_fragment_init(&q->root_fragment, q, -1, 0, 1);
 	q->root_fragment.counts = &q->root;
+	q->root_fragment.record = q->root_record;
 	r = dx_exec_build(&q->root_fragment.env, dx_plan_root(q->plan), ret_op, err);
 	if (r < 0)
 		return r;
@@ -380,6 +391,11 @@ void dx_query_close(struct dx_query *q)
 		tell_all(mesh);
 	}
 	dx_query_free(q);
+}
+
+void dx_query_root_park(struct dx_query *q, uint32_t kind)
+{
+	dx_record_park(q->root_record, kind);
 }
 
 uint64_t dx_query_id(const struct dx_query *q)

@@ -22,20 +22,35 @@ struct dx_counts {
 };
 
 /*
- * Leader: put a plan on offer and register it here.
+ * How a plan is to be run.
  *
  * @placement: peers that tasks are dealt to, at least one (the leader itself where there are no workers)
  * @leaves: ended by a NULL name, or NULL; borrowed until the query is closed
+ * @overflow_max: bytes that each process may have in overflow files for it
+ */
+struct dx_offer {
+	const uint8_t *placement;
+	uint32_t placements;
+	const struct dsmx_leaf *leaves;
+	uint64_t overflow_max;
+};
+
+/*
+ * Leader: put a plan on offer and register it here.
+ *
  * Returns 0, -EBUSY: all records are in use, -E2BIG: the plan needs more streams, tasks or frames than there
  * are (the sentence has the numbers), -ENOSPC: no room for its bytes, or what decoding said.
  */
 int dx_query_offer(struct dx_service *service, const void *bytes, size_t len,
-                   const uint8_t *placement, uint32_t placements, const struct dsmx_leaf *leaves,
-                   struct dx_query **ret_query, struct dsmx_error *err) DX_MUST_CHECK;
+                   const struct dx_offer *offer, struct dx_query **ret_query,
+                   struct dsmx_error *err) DX_MUST_CHECK;
 
 /* Leader: build the root's fragment and start its stream. @op and @stream are closed by the caller, first. */
 int dx_query_root(struct dx_query *query, struct dsmx_cx *cx, struct dsmx_operator **ret_op,
                   struct dsmx_stream **ret_stream, struct dsmx_error *err) DX_MUST_CHECK;
+
+/* Leader: what the root's task waits for, DSMX_PARK_: see deadlock.c. */
+void dx_query_root_park(struct dx_query *query, uint32_t kind);
 
 /* Leader: the query is over: every process drops it. The root's stream was closed before. */
 void dx_query_close(struct dx_query *query);

@@ -116,6 +116,7 @@ static int start(struct dx_query *q, struct dx_procedure *p, uint32_t peer, uint
 			return r;
 	}
 	r = dx_tx_open(q->service->mesh, peer, slot, word, req,
+	               dx_record_index(q->service->mesh, (*producer)->record),
 	               p->rel->exchange.config.credit_bytes, &tx);
 	if (r < 0)
 		return dx_error(err, r, "exchange %u: no stream: %s", req->exchange,
@@ -184,6 +185,54 @@ static void on_queries(struct dx_mesh *mesh)
 	}
 }
 
+/* --- before the process sleeps ------------------------------------------------------------------------------ */
+
+static bool look_at_producer(struct dx_service *service, struct dx_producer *p)
+{
+	char set[256];
+
+	if (p == NULL || !p->running || p->parked_since_ns == 0 || p->failure.code != 0 ||
+	    !dx_deadlock_look(service, p->record, set, sizeof(set)) || service->hold_deadlocks)
+		return false;
+	dx_producer_overflow(p, set);
+	return true;
+}
+
+static bool look_for_deadlocks(struct dx_service *service)
+{
+	bool news = false;
+	char set[256];
+
+	dx_list_each(link, &service->queries)
+	{
+		struct dx_query *q = DX_CONTAINER(link, struct dx_query, link);
+
+		for (uint32_t i = 0; i < q->procedure_count; i++)
+			for (uint32_t t = 0; t < q->procedures[i].rel->exchange.producer_tasks; t++)
+				news |= look_at_producer(service, q->procedures[i].producers[t]);
+		/* The root can be the last to park; it has no output of its own. */
+		if (q->root_record != NULL && q->root_record->park_kind == DSMX_PARK_INPUT)
+			(void)dx_deadlock_look(service, q->root_record, set, sizeof(set));
+	}
+	return news;
+}
+
+static void on_arm(struct dx_source *source)
+{
+	DX_CONTAINER(source, struct dx_service, source)->sleeping = true;
+}
+
+/* Once for each time that the process is about to sleep: after the records were published and fenced. */
+static bool on_look(struct dx_source *source)
+{
+	struct dx_service *service = DX_CONTAINER(source, struct dx_service, source);
+
+	if (!service->sleeping)
+		return false;
+	service->sleeping = false;
+	return look_for_deadlocks(service);
+}
+
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
 int dx_service_new(struct dx_mesh *mesh, const struct dx_service_options *options,
@@ -202,6 +251,9 @@ int dx_service_new(struct dx_mesh *mesh, const struct dx_service_options *option
 		                             .queries = on_queries,
 		                             .arg = service };
 	dx_mesh_set_ops(mesh, &service->ops);
+	service->hold_deadlocks = secure_getenv("DSMX_HOLD_DEADLOCKS") != NULL;
+	service->source = (struct dx_source){ .look = on_look, .arm = on_arm };
+	dx_reactor_add_source(dx_mesh_reactor(mesh), &service->source);
 	*ret_service = service;
 	return 0;
 }
@@ -211,6 +263,7 @@ void dx_service_free(struct dx_service *service)
 	if (service == NULL)
 		return;
 	dx_mesh_set_ops(service->mesh, NULL);
+	dx_reactor_remove_source(dx_mesh_reactor(service->mesh), &service->source);
 	dx_list_each(link, &service->queries)
 		dx_query_free(DX_CONTAINER(link, struct dx_query, link));
 	dx_file_cache_free(service->files);

@@ -140,7 +140,7 @@ static bool row_fits(const struct dx_writer *w, const struct dsmx_batch *batch, 
 }
 
 int dx_writer_open(struct dx_writer *w, const struct dsmx_batch *batch, const uint32_t *rows,
-                   size_t slab_bytes, bool may_use_reserve, struct dsmx_waker *waker,
+                   size_t slab_bytes, enum dx_writer_memory memory, struct dsmx_waker *waker,
                    struct dsmx_error *err)
 {
 	int64_t bytes = plan_many(w, slab_bytes);
@@ -153,7 +153,11 @@ int dx_writer_open(struct dx_writer *w, const struct dsmx_batch *batch, const ui
 			err, -EMSGSIZE,
 			"a row of %lld bytes is longer than the longest run of %zu: open the session with larger data_bytes",
 			(long long)bytes, dx_slab_longest(dx_mesh_slabs(w->mesh)));
-	r = dx_frame_new(w->mesh, (size_t)bytes, may_use_reserve, waker, &w->frame);
+	if (memory == DX_MEMORY_PRIVATE)
+		r = dx_frame_new_private(w->mesh, (size_t)bytes, &w->frame);
+	else
+		r = dx_frame_new(w->mesh, (size_t)bytes, memory == DX_MEMORY_RESERVED, waker,
+		                 &w->frame);
 	if (r == -EAGAIN)
 		return r;
 	if (r < 0)

@@ -12,6 +12,13 @@
 #include "batch/frame.h"
 #include "chan/tx.h"
 
+/* Where a frame is to be. */
+enum dx_writer_memory {
+	DX_MEMORY_SLAB,
+	DX_MEMORY_RESERVED, /* a slab, the reserved piece if there is no other */
+	DX_MEMORY_PRIVATE,  /* on its way to a file */
+};
+
 struct dx_writer {
 	struct dx_mesh *mesh;
 	const struct dsmx_schema *schema;
@@ -40,7 +47,7 @@ void dx_writer_fini(struct dx_writer *writer);
  * (the sentence has both); -ENOMEM.
  */
 int dx_writer_open(struct dx_writer *writer, const struct dsmx_batch *batch, const uint32_t *rows,
-                   size_t slab_bytes, bool may_use_reserve, struct dsmx_waker *waker,
+                   size_t slab_bytes, enum dx_writer_memory memory, struct dsmx_waker *waker,
                    struct dsmx_error *err) DX_MUST_CHECK;
 
 /* Append rows[0..count) (row numbers of the batch). Returns how many fitted; fewer: close the frame. */

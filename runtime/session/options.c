@@ -2,6 +2,7 @@
 /*
  * What a session is asked to be, and what that will take.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -11,6 +12,8 @@
 #define DEFAULT_DATA_BYTES       (16ULL << 20)
 #define DEFAULT_STREAMS          64U
 #define DEFAULT_FRAMES           64U
+#define TINY_DATA_BYTES          (512U << 10)
+#define DEFAULT_OVERFLOW         (1ULL << 30)
 #define DEFAULT_START_TIMEOUT_MS 10000U
 #define START_TIMEOUT_MAX_MS     (24ULL * 3600 * 1000)
 
@@ -82,6 +85,17 @@ static int check_kinds(const struct dsmx_session_options *o, struct dsmx_error *
 	return 0;
 }
 
+/* For tests: where the caller says nothing, the least memory that runs a small plan, and one frame per stream. */
+static void make_tiny(struct dsmx_session_options *o)
+{
+	if (o->data_bytes == 0) {
+		o->data_bytes = TINY_DATA_BYTES + (o->workers + 1ULL) * DEFAULT_STREAMS * 32;
+		o->pages = DSMX_PAGES_SMALL;
+	}
+	if (o->frames_per_stream == 0)
+		o->frames_per_stream = 1;
+}
+
 int dx_session_options(const struct dsmx_session_options *options,
                        struct dsmx_session_options *ret_options, struct dsmx_error *err)
 {
@@ -93,10 +107,14 @@ int dx_session_options(const struct dsmx_session_options *options,
 		                "options: set size to sizeof(struct dsmx_session_options)");
 	memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
 	o.size = sizeof(o);
+	if (secure_getenv("DSMX_TINY") != NULL)
+		make_tiny(&o);
 	if (o.data_bytes == 0)
 		o.data_bytes = DEFAULT_DATA_BYTES;
 	if (o.streams_per_peer == 0)
 		o.streams_per_peer = DEFAULT_STREAMS;
+	if (o.overflow_max_bytes == 0)
+		o.overflow_max_bytes = DEFAULT_OVERFLOW;
 	if (o.frames_per_stream == 0)
 		o.frames_per_stream = DEFAULT_FRAMES;
 	if (o.start_timeout_ms == 0)

@@ -45,12 +45,19 @@ static int root_poll(struct dx_task *task, struct dsmx_cx *cx)
 
 	if (q->has_batch)
 		return 0;
+	if (q->root_parked)
+		dx_query_root_park(q->inner, DSMX_PARK_NONE);
+	q->root_parked = false;
 	r = q->stream == NULL ? start_root(q, cx) : 0;
 	if (r < 0)
 		return r;
 	r = q->stream->ops->poll_next(q->stream, cx, &q->batch);
-	if (r == -EAGAIN)
+	if (r == -EAGAIN) {
+		q->root_parked = !cx->yielded;
+		if (q->root_parked)
+			dx_query_root_park(q->inner, DSMX_PARK_INPUT);
 		return 0;
+	}
 	if (r == 1) {
 		q->has_batch = true;
 		return 0;
@@ -240,6 +247,10 @@ static int check_start(struct dsmx_session *s, uint8_t *placement, uint32_t *ret
 /* Distribute, encode; what runs is decoded from these bytes, here as in the workers. */
 static int offer(struct dsmx_query *q, struct dsmx_plan *plan, struct dsmx_error *err)
 {
+	struct dx_offer how = { .placement = q->placement,
+		                .placements = q->placements,
+		                .leaves = q->leaves,
+		                .overflow_max = q->session->options.overflow_max_bytes };
 	void *bytes = NULL;
 	size_t len = 0;
 	int r = dsmx_plan_distribute(plan, q->placements, err);
@@ -247,8 +258,7 @@ static int offer(struct dsmx_query *q, struct dsmx_plan *plan, struct dsmx_error
 	if (r == 0)
 		r = dsmx_plan_encode(plan, &bytes, &len, err);
 	if (r == 0)
-		r = dx_query_offer(q->session->service, bytes, len, q->placement, q->placements,
-		                   q->leaves, &q->inner, err);
+		r = dx_query_offer(q->session->service, bytes, len, &how, &q->inner, err);
 	free(bytes);
 	return r;
 }
@@ -329,7 +339,7 @@ static void first_row(struct dsmx_query *q)
 }
 
 /* 1: a batch is there; 0: the end; else as dsmx_query_next(). */
-static int wait_for_batch(struct dsmx_query *q, uint64_t until_ns, struct dsmx_error *err)
+static int turn_until_batch(struct dsmx_query *q, uint64_t until_ns, struct dsmx_error *err)
 {
 	struct dx_reactor *reactor = q->session->reactor;
 
@@ -366,6 +376,18 @@ static int wait_for_batch(struct dsmx_query *q, uint64_t until_ns, struct dsmx_e
 		if (r == 0 && until_ns != DX_NEVER && (until_ns == 0 || dx_now_ns() >= until_ns))
 			return until_ns == 0 ? -EAGAIN : -ETIMEDOUT;
 	}
+}
+
+/* While the application is elsewhere, the root waits for it, and is in no deadlock. */
+static int wait_for_batch(struct dsmx_query *q, uint64_t until_ns, struct dsmx_error *err)
+{
+	int r;
+
+	if (q->root_parked)
+		dx_query_root_park(q->inner, DSMX_PARK_INPUT);
+	r = turn_until_batch(q, until_ns, err);
+	dx_query_root_park(q->inner, DSMX_PARK_OTHER);
+	return r;
 }
 
 static uint64_t until(int64_t timeout_ms)

@@ -23,6 +23,7 @@ struct dsmx_query {
 	enum dx_query_state state;
 	struct dx_task root;
 	bool root_runs;
+	bool root_parked;
 	struct dsmx_operator *op;
 	struct dsmx_stream *stream;
 	struct dsmx_batch batch;
