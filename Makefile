@@ -109,6 +109,9 @@ $(OUT)/runtime/%.o: INCLUDE := -Iruntime -I$(GEN)
 $(OUT)/selftests/%.o: INCLUDE := -Iruntime -I$(GEN) -Itools
 $(OUT)/tools/%.o: INCLUDE := -Itools
 $(OUT)/selftests/%.o: DEFINE := -DDSMX_TOP='"$(CURDIR)"'
+# What these two have inside.
+$(OUT)/selftests/distribute_test.o: $(wildcard selftests/golden/*.txt)
+$(OUT)/selftests/plan_codec_test.o: $(wildcard selftests/data/*.plan)
 $(OUT)/runtime/worker/%.o: DEFINE := -DDSMX_LIBEXECDIR='"$(LIBEXECDIR)"'
 $(patsubst %.c,$(OUT)/%.o,$(filter runtime/worker/%,$(LIB_SRC))): $(OUT)/.prefix
 

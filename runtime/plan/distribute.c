@@ -442,7 +442,7 @@ static struct dsmx_rel *distribute(struct distribute *d, struct dsmx_rel *rel)
 
 /* What a fragment's tasks depend on. */
 struct fragment {
-	uint32_t fixed;   /* partitions of an exchange that were given; 0: none */
+	uint32_t fixed;   /* its own tasks, or an exchange's partitions, where given; else 0 */
 	uint32_t batches; /* most record batches of a file, when there is a scan */
 	bool has_scan, has_hash, has_gather, has_single_source;
 };
@@ -457,9 +457,11 @@ static void look(struct dsmx_plan *plan, const struct dsmx_rel *rel, struct frag
 		if (e->kind == DSMX_EXCHANGE_GATHER || e->partitions == 0)
 			return;
 		if (f->fixed != 0 && f->fixed != e->partitions)
-			(void)dx_plan_fail(plan, -EINVAL,
-			                   "exchanges into one fragment have %u and %u partitions",
-			                   f->fixed, e->partitions);
+			(void)dx_plan_fail(
+				plan, -EINVAL,
+				"a fragment of %u tasks has an exchange of %u partitions "
+				"into it",
+				f->fixed, e->partitions);
 		f->fixed = e->partitions;
 		return;
 	}
@@ -476,9 +478,11 @@ static void look(struct dsmx_plan *plan, const struct dsmx_rel *rel, struct frag
 		look(plan, rel->inputs[i], f);
 }
 
-static uint32_t fragment_tasks(struct distribute *d, const struct dsmx_rel *rel, bool is_root)
+/* @given: what the fragment had before; 0: nothing */
+static uint32_t fragment_tasks(struct distribute *d, const struct dsmx_rel *rel, uint32_t given,
+                               bool is_root)
 {
-	struct fragment f = { 0 };
+	struct fragment f = { .fixed = given };
 	uint32_t tasks = d->tasks;
 
 	look(d->plan, rel, &f);
@@ -505,7 +509,7 @@ static void set_tasks(struct distribute *d, struct dsmx_rel *rel, uint32_t tasks
 {
 	if (rel->kind == DX_REL_EXCHANGE) {
 		rel->exchange.partitions = rel->exchange.kind == DSMX_EXCHANGE_GATHER ? 1 : tasks;
-		tasks = fragment_tasks(d, rel->inputs[0], false);
+		tasks = fragment_tasks(d, rel->inputs[0], rel->exchange.producer_tasks, false);
 		rel->exchange.producer_tasks = tasks;
 	}
 	for (uint32_t i = 0; i < rel->input_count; i++)
@@ -531,7 +535,7 @@ static struct dsmx_rel *rewrite(struct distribute *d, struct dsmx_rel *root)
 		root = gather(d, root);
 	if (root == NULL)
 		return NULL;
-	set_tasks(d, root, fragment_tasks(d, root, true));
+	set_tasks(d, root, fragment_tasks(d, root, 0, true));
 	return dx_plan_failed(d->plan) ? NULL : dx_plan_prune(d->plan, root);
 }
 
