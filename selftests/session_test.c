@@ -192,6 +192,14 @@ static int misbehave(const char *how)
 			memset(malloc(1 << 20), 1, 1 << 20);
 		return 4;
 	}
+	if (strcmp(how, "flood") == 0) {
+		dx_message_start(&message);
+		dx_message_put(&message, "ERRNO", "5");
+		for (int i = 0; i < 100; i++)
+			dx_message_put_fd(&message, page);
+		for (;;)
+			(void)!dx_message_send(DX_CONTROL_FD, &message);
+	}
 	if (strcmp(how, "garbage") == 0) {
 		(void)!send(DX_CONTROL_FD, "hello", 5, 0);
 		return pause();
@@ -224,6 +232,7 @@ TEST(session_bad_workers,
 		{ "exit", DSMX_EXIT_CODE, 3, "exited with code 3" },
 		{ "abort", DSMX_EXIT_SIGNAL, SIGABRT, "SIGABRT" },
 		{ "silent", DSMX_EXIT_START_TIMEOUT, -1, "was not ready within 300 ms" },
+		{ "flood", DSMX_EXIT_START_TIMEOUT, -1, "was not ready within 300 ms" },
 		{ "garbage", DSMX_EXIT_PROTOCOL, -1, "no message" },
 		{ "version", DSMX_EXIT_PROTOCOL, -1, "protocol 99" },
 		{ "descriptors", DSMX_EXIT_PROTOCOL, -1, "READY" },
@@ -238,7 +247,7 @@ TEST(session_bad_workers,
 		struct dsmx_error err = { .code = 0 };
 		char copy[64] = "/tmp/dsmx-session-test-XXXXXX";
 
-		if (strcmp(rows[i].how, "silent") == 0)
+		if (rows[i].reason == DSMX_EXIT_START_TIMEOUT)
 			options.start_timeout_ms = 300;
 		if (strcmp(rows[i].how, "unlink") == 0) { /* the supervisor will remove it */
 			(void)close(mkstemp(copy));

@@ -23,6 +23,7 @@
 struct dx_cgroup {
 	char v2[DX_CGROUP_PATH];
 	char v1_memory[DX_CGROUP_PATH];
+	bool named;    /* by the caller: no other place will do */
 	bool own_root; /* the parents are called `dsmx` and ours: removed when they are empty */
 };
 

@@ -249,6 +249,7 @@ int dx_cgroup_find(const char *root, uint64_t session, struct dx_cgroup *ret_gro
 		if (r != 0)
 			return r;
 		set_path(group.v2, "%s/%016llx", root, (unsigned long long)session);
+		group.named = true;
 	} else if (find_delegated(&v2, delegated), delegated[0] != '\0') {
 		root = delegated;
 		set_path(group.v2, "%s/%016llx", root, (unsigned long long)session);

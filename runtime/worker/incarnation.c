@@ -40,7 +40,12 @@
 #define STOP_MS       500U
 #define EOF_MS        1000U /* from its end of file to its exit */
 #define LEAF_RETRY_MS 5U
-#define LEAF_GIVE_UP  (2 * DX_NS_PER_S)
+
+/* Heard from a worker in one look; and when it has ended. */
+#define MESSAGES_AT_ONCE 8
+#define MESSAGES_AT_END  1024
+
+#define LEAF_GIVE_UP (2 * DX_NS_PER_S)
 
 #define BIT(state) (1U << (state))
 
@@ -350,12 +355,13 @@ static void hear_failure(struct dx_worker *worker, const struct dx_message *mess
 	(void)dx_error(&worker->said, code > 0 ? -(int)code : -EIO, "%s", text != NULL ? text : "");
 }
 
-static void hear(struct dx_worker *worker)
+/* At most @limit messages: one that talks without end may not keep us from the others. */
+static void hear(struct dx_worker *worker, int limit)
 {
 	struct dx_message *message = &worker->supervisor->in;
 	int r = 1;
 
-	while (r > 0 && worker->control.fd >= 0) {
+	while (limit-- > 0 && worker->control.fd >= 0) {
 		r = dx_message_recv(worker->control.fd, message);
 		if (r <= 0)
 			break;
@@ -389,7 +395,8 @@ bool dx_worker_look(struct dx_worker *worker)
 		return false;
 	worker->control.fired = 0;
 	worker->exit.fired = 0;
-	hear(worker); /* its last words come before its end */
+	hear(worker,
+	     exited ? MESSAGES_AT_END : MESSAGES_AT_ONCE); /* last words come before the end */
 	if (exited)
 		reap(worker);
 	return true;

@@ -209,10 +209,8 @@ static void forgo_group(struct dx_supervisor *supervisor, const struct dsmx_erro
 static int make_group(struct dx_supervisor *supervisor, struct dsmx_error *err)
 {
 	const struct dx_start *start = &supervisor->start;
-	const char *named = getenv("DSMX_CGROUP");
 	int r = 0;
 
-	supervisor->group_named = start->cgroup_root != NULL || (named != NULL && named[0] != '\0');
 	if (start->isolation != DSMX_ISOLATION_NONE)
 		r = dx_cgroup_find(start->cgroup_root, start->session, &supervisor->group,
 		                   supervisor->missing, err);
@@ -222,7 +220,7 @@ static int make_group(struct dx_supervisor *supervisor, struct dsmx_error *err)
 	                    &supervisor->entry, err);
 	if (r == 0)
 		r = dx_cgroup_create(&supervisor->group, err);
-	if (r != 0 && !supervisor->group_named) {
+	if (r != 0 && !supervisor->group.named) {
 		forgo_group(supervisor, err);
 		return 0;
 	}
@@ -244,7 +242,7 @@ static int start_first(struct dx_supervisor *supervisor, struct dsmx_error *err)
 		               "workers run without a memory limit: %.300s", err->message);
 		r = dx_worker_spawn(first, err);
 	}
-	if (r != 0 && supervisor->group.v2[0] != '\0' && !supervisor->group_named) {
+	if (r != 0 && supervisor->group.v2[0] != '\0' && !supervisor->group.named) {
 		forgo_group(supervisor, err);
 		r = dx_worker_spawn(first, err);
 	}

@@ -74,7 +74,6 @@ struct dx_supervisor {
 	struct dx_message start_message;
 	struct dx_start start; /* strings are start_message's */
 	struct dx_cgroup group;
-	bool group_named; /* by the caller: no other will do */
 	char missing[DSMX_ERROR_MESSAGE_BYTES];
 	struct dx_registry_entry entry;
 	uint64_t last_epoch;
