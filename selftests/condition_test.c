@@ -25,7 +25,14 @@
 static char self_path[PATH_MAX];
 
 /* What a machine may lack. */
-enum { NO_HUGE_PAGES = 1, NO_URING = 2, NO_ROOT = 4, SAID_FUTEX = 8, NO_WORKERS = 16 };
+enum {
+	NO_HUGE_PAGES = 1,
+	NO_URING = 2,
+	NO_ROOT = 4,
+	SAID_FUTEX = 8,
+	NO_WORKERS = 16,
+	NO_CLONE3 = 32
+};
 
 /* --- the leader ------------------------------------------------------------------------------------------------ */
 
@@ -33,6 +40,26 @@ static void print_log(void *data, enum dsmx_log_level level, const char *message
 {
 	(void)data;
 	printf("log %d %s\n", (int)level, message);
+}
+
+/* Is the process in a group of the session, in every hierarchy that has one? */
+static bool in_group(int pid, const struct dsmx_session_info *info)
+{
+	char path[64], text[4096], id[20];
+	int fd, count = 0;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	(void)snprintf(id, sizeof(id), "/%016llx/", (unsigned long long)info->id);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = read(fd, text, sizeof(text) - 1);
+	(void)close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	for (const char *at = text; (at = strstr(at, id)) != NULL; at++)
+		count++;
+	return count == (strcmp(info->isolation, "none") == 0        ? 0
+	                 : strcmp(info->isolation, "cgroup v2") == 0 ? 1
+	                                                             : 2);
 }
 
 static int run(const char *workers)
@@ -54,6 +81,9 @@ static int run(const char *workers)
 	}
 	dsmx_session_info(session, &info);
 	printf("wait %s\npages %s\nisolation %s\n", info.wait, info.pages, info.isolation);
+	for (uint32_t w = 0; w < info.workers; w++)
+		printf("worker %s its group\n",
+		       in_group(dsmx_session_worker_pid(session, w), &info) ? "in" : "outside");
 	for (int kind = 0; r == 0 && kind < KIND_COUNT; kind++) {
 		struct dsmx_query_stats stats;
 		struct dsmx_query *query;
@@ -88,7 +118,10 @@ static bool take_away(int lacks)
 	if (ok && (lacks & NO_URING) != 0)
 		ok = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(io_uring_setup), 0) ==
 		     0;
-	ok = ok && ((lacks & (NO_HUGE_PAGES | NO_URING)) == 0 || seccomp_load(filter) == 0);
+	if (ok && (lacks & NO_CLONE3) != 0)
+		ok = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0;
+	ok = ok &&
+	     ((lacks & (NO_HUGE_PAGES | NO_URING | NO_CLONE3)) == 0 || seccomp_load(filter) == 0);
 	seccomp_release(filter);
 	if (ok && (lacks & NO_ROOT) != 0 && geteuid() == 0)
 		ok = setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
@@ -162,6 +195,7 @@ static void check(bool *ok, int lacks)
 	for (const char *at = said; (at = strstr(at, "sum ")) != NULL; at++)
 		sums += strncmp(at, sum, strlen(sum)) == 0;
 	CHECK_EQ(sums, KIND_COUNT);
+	CHECK(strstr(said, "outside its group") == NULL);
 	if ((lacks & NO_HUGE_PAGES) != 0) {
 		CHECK(strstr(said, "pages hugetlb") == NULL);
 		CHECK_EQ(count_notices(said, "huge pages"), 1);
@@ -170,6 +204,8 @@ static void check(bool *ok, int lacks)
 		CHECK(strstr(said, "wait futex_waitv\n") != NULL);
 		CHECK_EQ(count_notices(said, "futex_waitv"), 1);
 	}
+	if ((lacks & NO_CLONE3) != 0)
+		CHECK_EQ(count_notices(said, "cgroup"), (lacks & NO_ROOT) != 0);
 	if ((lacks & NO_ROOT) != 0 && !no_workers) {
 		CHECK(strstr(said, "isolation none\n") != NULL);
 		CHECK_EQ(count_notices(said, "cgroup"), 1);
@@ -208,9 +244,15 @@ TEST(condition_no_root,
 	check(ok, NO_ROOT);
 }
 
+TEST(condition_no_clone3,
+     "the answers where a seccomp filter hides clone3, as container engines do, in cgroups all the same")
+{
+	check(ok, NO_CLONE3);
+}
+
 TEST(condition_all_lacks, "the answers without any of these, and one line about each")
 {
-	check(ok, NO_HUGE_PAGES | NO_URING | NO_ROOT);
+	check(ok, NO_HUGE_PAGES | NO_URING | NO_ROOT | NO_CLONE3);
 }
 
 /* --- doing nothing ------------------------------------------------------------------------------------------- */

@@ -3,7 +3,8 @@
  * Starting processes.
  *
  * Workers: clone3() into their cgroup, from the supervisor, which is small. Between the clone and the exec the
- * child is a copy of its parent with one thread; it makes system calls only.
+ * child is a copy of its parent with one thread; it makes system calls only. Where a container's seccomp filter
+ * says that there is no clone3(), the child joins the group itself before it executes anything.
  *
  * The supervisor: the application may be large, have threads, handlers for SIGCHLD, and loops around wait().
  * So the child borrows the caller's memory (CLONE_VM | CLONE_VFORK, as posix_spawn() does), and it is made by
@@ -105,20 +106,31 @@ ON_FOREIGN_STACK static int become(const struct dx_spawn *spawn)
 
 /* --- a child of this process ---------------------------------------------------------------------------- */
 
-static void say_exec_failed(const char *path, int code)
+/* Over the socket, which is still where it was unless the failure was the exec's. */
+static void say_exec_failed(const char *path, int control, int code)
 {
 	char text[512];
 	int n = snprintf(text, sizeof(text), "ERRNO=%d\nSTATUS=cannot execute %.300s: %s\n", -code,
 	                 path, dx_strerror(code));
 
 	if (n > 0)
-		(void)send(DX_CONTROL_FD, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)send(fcntl(control, F_GETFD) < 0 ? DX_CONTROL_FD : control, text, (size_t)n,
+		           MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* In the child: into its v2 group, where it could not be born there. */
+static int join_group(int cgroup_fd)
+{
+	int procs = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	return procs >= 0 && write(procs, "0", 1) == 1 ? 0 : dx_errno();
 }
 
 int dx_spawn_child(const struct dx_spawn *spawn, struct dx_process *ret_process,
                    struct dsmx_error *err)
 {
-	int pidfd = -1, code;
+	int pidfd = -1, code = 0;
+	bool joins = false;
 	struct clone_args args = {
 		.flags = CLONE_PIDFD | (spawn->cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0),
 		.pidfd = (uintptr_t)&pidfd,
@@ -127,9 +139,16 @@ int dx_spawn_child(const struct dx_spawn *spawn, struct dx_process *ret_process,
 	};
 	long pid = syscall(SYS_clone3, &args, sizeof(args));
 
+	if (pid < 0 && errno == ENOSYS) {
+		joins = spawn->cgroup_fd >= 0;
+		pid = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, &pidfd, NULL, NULL);
+	}
 	if (pid == 0) {
-		code = become(spawn);
-		say_exec_failed(spawn->path, code);
+		if (joins)
+			code = join_group(spawn->cgroup_fd);
+		if (code == 0)
+			code = become(spawn);
+		say_exec_failed(spawn->path, spawn->control, code);
 		_exit(127);
 	}
 	if (pid < 0)
