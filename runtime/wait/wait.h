@@ -78,8 +78,8 @@ void dx_wait_remove_fd(struct dx_wait *wait, struct dx_wait_fd *fd);
  * Arm what is not armed, sleep until something fires or @deadline_ns (CLOCK_MONOTONIC; DX_NEVER), mark what
  * fired. A deadline in the past only arms and collects.
  *
- * Returns how many fired, 0 at the deadline, -EINTR on a signal (only so that a cancel from its handler is
- * seen at once; call again).
+ * Returns how many fired, 0 at the deadline, -EINTR on a signal (call again). After a handler with SA_RESTART
+ * futex_waitv sleeps on: whoever wants to be seen at once from a handler changes a word and wakes it.
  */
 int dx_wait_sleep(struct dx_wait *wait, uint64_t deadline_ns);
 
