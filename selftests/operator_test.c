@@ -412,7 +412,8 @@ TEST(limit_cuts, "a limit gives rows offset .. offset + count - 1, and closes it
 		struct table rows = random_rows(cases[c].rows, 5, i), seen;
 		struct dsmx_rel rel = { .kind = DX_REL_LIMIT,
 			                .schema = rows.schema,
-			                .limit = { cases[c].offset, cases[c].count } };
+			                .limit = { .offset = cases[c].offset,
+			                           .count = cases[c].count } };
 		struct drive drive = { .hurried = i % 2 == 0 };
 		struct dsmx_operator *op;
 		struct source source;

@@ -19,6 +19,21 @@ static inline unsigned __int128 dx_abs128(__int128 value)
 	return value < 0 ? -(unsigned __int128)value : (unsigned __int128)value;
 }
 
+/* A wide decimal in a vector: aligned to 8, so loaded and stored by words. */
+struct dx_words {
+	uint64_t low, high;
+};
+
+static inline __int128 dx_wide_of(struct dx_words words)
+{
+	return (__int128)((unsigned __int128)words.high << 64 | words.low);
+}
+
+static inline struct dx_words dx_words_of(__int128 value)
+{
+	return (struct dx_words){ (uint64_t)value, (uint64_t)((unsigned __int128)value >> 64) };
+}
+
 /* Has @value at most @precision digits? */
 static inline bool dx_decimal_fits(__int128 value, unsigned int precision)
 {

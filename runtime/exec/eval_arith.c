@@ -132,72 +132,58 @@ FLOAT_LOOPS(f64, double)
 
 /* --- wide decimals: aligned to 8 only, so loaded and stored by words --------------------------------- */
 
-struct words {
-	uint64_t low, high;
-};
-
-static inline __int128 wide_of(struct words words)
+static inline unsigned int within(bool is_within, __int128 value, struct dx_words *r)
 {
-	return (__int128)((unsigned __int128)words.high << 64 | words.low);
-}
-
-static inline struct words words_of(__int128 value)
-{
-	return (struct words){ (uint64_t)value, (uint64_t)((unsigned __int128)value >> 64) };
-}
-
-static inline unsigned int within(bool is_within, __int128 value, struct words *r)
-{
-	*r = words_of(is_within ? value : 0);
+	*r = dx_words_of(is_within ? value : 0);
 	return is_within ? 0 : BEYOND;
 }
 
 /* Two narrow decimals: the product is under 2^126 and always fits. */
-LOOP(multiply_i64_i128, int64_t, struct words)
+LOOP(multiply_i64_i128, int64_t, struct dx_words)
 {
-	*r = words_of((__int128)x * y);
+	*r = dx_words_of((__int128)x * y);
 	return 0;
 }
 
-LOOP(add_i128, struct words, struct words)
+LOOP(add_i128, struct dx_words, struct dx_words)
 {
 	__int128 sum;
-	bool beyond = __builtin_add_overflow(wide_of(x), wide_of(y), &sum);
+	bool beyond = __builtin_add_overflow(dx_wide_of(x), dx_wide_of(y), &sum);
 
 	return within(!beyond && dx_decimal_fits(sum, DSMX_DECIMAL_MAX_DIGITS), sum, r);
 }
 
-LOOP(subtract_i128, struct words, struct words)
+LOOP(subtract_i128, struct dx_words, struct dx_words)
 {
 	__int128 difference;
-	bool beyond = __builtin_sub_overflow(wide_of(x), wide_of(y), &difference);
+	bool beyond = __builtin_sub_overflow(dx_wide_of(x), dx_wide_of(y), &difference);
 
 	return within(!beyond && dx_decimal_fits(difference, DSMX_DECIMAL_MAX_DIGITS), difference,
 	              r);
 }
 
-LOOP(multiply_i128, struct words, struct words)
+LOOP(multiply_i128, struct dx_words, struct dx_words)
 {
 	__int128 product = 0;
-	bool fits = dx_decimal_multiply(wide_of(x), wide_of(y), &product);
+	bool fits = dx_decimal_multiply(dx_wide_of(x), dx_wide_of(y), &product);
 
 	return within(fits, product, r);
 }
 
 /* @param: the power of ten that gives the quotient its scale */
-LOOP(divide_i128, struct words, struct words)
+LOOP(divide_i128, struct dx_words, struct dx_words)
 {
-	__int128 by = wide_of(y), quotient = 0;
-	bool fits = by != 0 && dx_decimal_divide(wide_of(x), by, (unsigned int)param, &quotient);
+	__int128 by = dx_wide_of(y), quotient = 0;
+	bool fits = by != 0 && dx_decimal_divide(dx_wide_of(x), by, (unsigned int)param, &quotient);
 
 	return by == 0 ? BY_ZERO : within(fits, quotient, r);
 }
 
-LOOP(modulus_i128, struct words, struct words)
+LOOP(modulus_i128, struct dx_words, struct dx_words)
 {
-	__int128 by = wide_of(y);
+	__int128 by = dx_wide_of(y);
 
-	*r = words_of(by == 0 || by == -1 ? 0 : wide_of(x) % by);
+	*r = dx_words_of(by == 0 || by == -1 ? 0 : dx_wide_of(x) % by);
 	return by == 0 ? BY_ZERO : 0;
 }
 
@@ -207,7 +193,7 @@ static int multiply_i128_i64(const void *a, const void *b, unsigned int shape, u
 {
 	size_t a_step = shape & DX_A_CONSTANT ? 0 : 1, b_step = shape & DX_B_CONSTANT ? 0 : 1;
 	const int64_t *narrow = b;
-	struct words *to = out;
+	struct dx_words *to = out;
 	int bad = 0;
 
 	(void)param;
@@ -216,7 +202,7 @@ static int multiply_i128_i64(const void *a, const void *b, unsigned int shape, u
 
 		bad |= !dx_decimal_multiply(dx_load_i128(a, i * a_step), narrow[i * b_step],
 		                            &result);
-		to[i] = words_of(result);
+		to[i] = dx_words_of(result);
 	}
 	return bad ? -ERANGE : 0;
 }
@@ -250,8 +236,8 @@ static int multiply_i128_i64(const void *a, const void *b, unsigned int shape, u
 	}
 #define WIDE_UNARY(condition)                                                                      \
 	{                                                                                          \
-		__int128 value = wide_of(x);                                                       \
-		r = words_of(condition ? (__int128)-(unsigned __int128)value : value);             \
+		__int128 value = dx_wide_of(x);                                                    \
+		r = dx_words_of(condition ? (__int128)-(unsigned __int128)value : value);          \
 	}
 
 UNARY(negate_i8, int8_t, NEGATE_INT)
@@ -264,7 +250,7 @@ UNARY(negate_u32, uint32_t, NEGATE_INT)
 UNARY(negate_u64, uint64_t, NEGATE_INT)
 UNARY(negate_f32, float, r = -x)
 UNARY(negate_f64, double, r = -x)
-UNARY(negate_i128, struct words, WIDE_UNARY(true))
+UNARY(negate_i128, struct dx_words, WIDE_UNARY(true))
 UNARY(abs_i8, int8_t, ABS_INT)
 UNARY(abs_i16, int16_t, ABS_INT)
 UNARY(abs_i32, int32_t, ABS_INT)
@@ -275,7 +261,7 @@ UNARY(abs_u32, uint32_t, r = x)
 UNARY(abs_u64, uint64_t, r = x)
 UNARY(abs_f32, float, r = __builtin_fabsf(x))
 UNARY(abs_f64, double, r = __builtin_fabs(x))
-UNARY(abs_i128, struct words, WIDE_UNARY(value < 0))
+UNARY(abs_i128, struct dx_words, WIDE_UNARY(value < 0))
 
 /* --- choosing ---------------------------------------------------------------------------------------- */
 

@@ -13,6 +13,7 @@
  */
 #include <stdlib.h>
 
+#include "exec/decimal.h"
 #include "exec/program.h"
 
 /* Open rows; @all: every row of the frame, and the arrays are not filled. */
@@ -90,10 +91,6 @@ static void keep_rows(const struct dx_eval *eval, const struct open_rows *from, 
 			out_[rows->all ? k : rows->places[k]] = in_[from->constant ? 0 : k];       \
 	} while (0)
 
-struct two_words {
-	uint64_t low, high;
-};
-
 /* The result of a block over @rows into the step's own. */
 static void put_result(struct dx_step *step, const struct dx_step *from,
                        const struct open_rows *rows)
@@ -112,7 +109,7 @@ static void put_result(struct dx_step *step, const struct dx_step *from,
 		PUT(uint64_t);
 		break;
 	default:
-		PUT(struct two_words);
+		PUT(struct dx_words);
 		break;
 	}
 	if (from->valid == NULL)

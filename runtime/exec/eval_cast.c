@@ -10,211 +10,11 @@
  * dx_compile_digits() is the cast of arithmetic: to another width or scale, where the type's precision holds
  * by construction and is not looked at again.
  */
-#include "exec/decimal.h"
-#include "exec/program.h"
-#include "exec/texts.h"
-
-#include "batch/calendar.h"
 #include "batch/format.h"
 #include "batch/parse.h"
-
-/* --- loops ------------------------------------------------------------------------------------------- */
-
-#define CAST(name, in, out_type, body)                                                             \
-	static int name(const void *a, const void *b, unsigned int shape, uint32_t n, void *out,   \
-	                int64_t param)                                                             \
-	{                                                                                          \
-		const in *from = a;                                                                \
-		out_type *to = out;                                                                \
-		int bad = 0;                                                                       \
-		(void)b;                                                                           \
-		(void)shape;                                                                       \
-		(void)param;                                                                       \
-		for (uint32_t i = 0; i < n; i++) {                                                 \
-			in x = from[i];                                                            \
-			out_type r;                                                                \
-			body;                                                                      \
-			to[i] = r;                                                                 \
-		}                                                                                  \
-		return bad ? -ERANGE : 0;                                                          \
-	}
-
-/* To an integer type, which then must hold the same value. */
-#define WITHIN(type)                                                                               \
-	{                                                                                          \
-		r = (type)x;                                                                       \
-		bad |= (__int128)r != (__int128)x;                                                 \
-	}
-
-struct words {
-	uint64_t low, high;
-};
-
-static inline __int128 wide_of(struct words words)
-{
-	return (__int128)((unsigned __int128)words.high << 64 | words.low);
-}
-
-static inline struct words words_of(__int128 value)
-{
-	return (struct words){ (uint64_t)value, (uint64_t)((unsigned __int128)value >> 64) };
-}
-
-CAST(i64_of_i8, int8_t, int64_t, r = x)
-CAST(i64_of_i16, int16_t, int64_t, r = x)
-CAST(i64_of_i32, int32_t, int64_t, r = x)
-CAST(i64_of_u8, uint8_t, int64_t, r = x)
-CAST(i64_of_u16, uint16_t, int64_t, r = x)
-CAST(i64_of_u32, uint32_t, int64_t, r = x)
-CAST(i8_of_i64, int64_t, int8_t, WITHIN(int8_t))
-CAST(i16_of_i64, int64_t, int16_t, WITHIN(int16_t))
-CAST(i32_of_i64, int64_t, int32_t, WITHIN(int32_t))
-CAST(u8_of_i64, int64_t, uint8_t, WITHIN(uint8_t))
-CAST(u16_of_i64, int64_t, uint16_t, WITHIN(uint16_t))
-CAST(u32_of_i64, int64_t, uint32_t, WITHIN(uint32_t))
-CAST(i128_of_i64, int64_t, struct words, r = words_of(x))
-CAST(i128_of_u64, uint64_t, struct words, r = words_of((__int128)x))
-CAST(i64_of_i128, struct words, int64_t, {
-	r = (int64_t)x.low;
-	bad |= (uint64_t)(r >> 63) != x.high;
-})
-CAST(u64_of_i128, struct words, uint64_t, {
-	r = x.low;
-	bad |= x.high != 0;
-})
-
-CAST(f64_of_i64, int64_t, double, r = (double)x)
-CAST(f64_of_u64, uint64_t, double, r = (double)x)
-CAST(f64_of_f32, float, double, r = (double)x)
-CAST(f32_of_i64, int64_t, float, r = (float)x)
-CAST(f32_of_u64, uint64_t, float, r = (float)x)
-CAST(f32_of_f64, double, float, {
-	r = (float)x;
-	bad |= r - r != 0 && x - x == 0; /* infinite, and was not */
-})
-
-/* To a whole number, half to even; beyond 2^52 there are no others. */
-static inline double whole(double x)
-{
-	if (x >= 0)
-		return x < 0x1p52 ? (x + 0x1p52) - 0x1p52 : x;
-	return x > -0x1p52 ? (x - 0x1p52) + 0x1p52 : x;
-}
-
-CAST(i128_of_f64, double, struct words, {
-	double rounded = whole(x);
-	bool fits = rounded > -1e38 && rounded < 1e38;
-	r = words_of(fits ? (__int128)rounded : 0);
-	bad |= !fits;
-})
-
-/* --- scales ------------------------------------------------------------------------------------------ */
-
-/* How a loop is told by how many digits to shift, and how many the result may have (0: its width's). */
-static int64_t shift_by(int from_scale, int to_scale, int digits)
-{
-	return (to_scale - from_scale) + 128 + 256 * digits;
-}
-
-static int shift_of(int64_t param)
-{
-	return (int)(param & 255) - 128;
-}
-
-static int64_t most_of(int64_t param)
-{
-	int digits = (int)(param >> 8);
-
-	return digits == 0 ? INT64_MAX : (int64_t)dx_power_of_ten((unsigned int)digits) - 1;
-}
-
-#define PLAIN_CAST(name)                                                                           \
-	static int name(const void *a, const void *b, unsigned int shape, uint32_t n, void *out,   \
-	                int64_t param)
-
-PLAIN_CAST(i64_scaled)
-{
-	int shift = shift_of(param);
-	int64_t power = (int64_t)dx_power_of_ten((unsigned int)(shift < 0 ? -shift : shift));
-	int64_t most = most_of(param), half = power - power / 2;
-	const int64_t *from = a;
-	int64_t *to = out;
-	int bad = 0;
-
-	(void)b;
-	(void)shape;
-	for (uint32_t i = 0; shift >= 0 && i < n; i++) {
-		int64_t r;
-
-		bad |= __builtin_mul_overflow(from[i], power, &r);
-		bad |= (r > most) | (r < -most);
-		to[i] = r;
-	}
-	for (uint32_t i = 0; shift < 0 && i < n; i++) {
-		int64_t rest = from[i] % power, r = from[i] / power;
-
-		r += (rest >= half) - (rest <= -half);
-		bad |= (r > most) | (r < -most);
-		to[i] = r;
-	}
-	return bad ? -ERANGE : 0;
-}
-
-PLAIN_CAST(i128_scaled)
-{
-	int shift = shift_of(param), digits = (int)(param >> 8);
-	struct words *to = out;
-	int bad = 0;
-
-	(void)b;
-	(void)shape;
-	for (uint32_t i = 0; i < n; i++) {
-		__int128 r = 0;
-
-		bad |= !dx_decimal_rescale(dx_load_i128(a, i), 0, shift, &r);
-		bad |= !dx_decimal_fits(r, (unsigned int)digits);
-		to[i] = words_of(r);
-	}
-	return bad ? -ERANGE : 0;
-}
-
-/* Exact where a double can be: else by way of the digits. */
-static double double_of(__int128 value, unsigned int scale)
-{
-	struct dsmx_type type = { .id = DSMX_DECIMAL, .precision = 38, .scale = (int8_t)scale };
-	union dx_value number = { .d = value }, result;
-	char text[DX_FORMAT_BYTES];
-	size_t len;
-
-	if (dx_abs128(value) <= 1ULL << 53 && scale <= 22)
-		return (double)(int64_t)value / (double)dx_power_of_ten(scale);
-	len = dx_format_value(type, &number, text);
-	if (dx_parse_value((struct dsmx_type){ .id = DSMX_FLOAT64 }, text, len, &result) < 0)
-		return (double)value / (double)dx_power_of_ten(scale);
-	return result.f;
-}
-
-CAST(f64_of_d64, int64_t, double, r = double_of(x, (unsigned int)param))
-CAST(f64_of_d128, struct words, double, r = double_of(wide_of(x), (unsigned int)param))
-
-/* @param: as i128_scaled()'s */
-CAST(d128_of_f64, double, struct words, {
-	double scaled = x * (double)dx_power_of_ten((unsigned int)shift_of(param));
-	bool fits = scaled > -1e38 && scaled < 1e38;
-	__int128 rounded = fits ? (__int128)scaled : 0;
-	double rest = scaled - (double)rounded;
-	rounded += fits && rest >= 0.5 ? 1 : fits && rest <= -0.5 ? -1 : 0;
-	bad |= !fits || !dx_decimal_fits(rounded, (unsigned int)(param >> 8));
-	r = words_of(rounded);
-})
-
-/* @param: ticks in a day */
-CAST(ticks_of_days, int32_t, int64_t, bad |= __builtin_mul_overflow((int64_t)x, param, &r))
-CAST(days_of_ticks, int64_t, int32_t, {
-	int64_t days = dx_floor_div(x, param);
-	r = (int32_t)days;
-	bad |= r != days;
-})
+#include "exec/cast_loops.h"
+#include "exec/decimal.h"
+#include "exec/texts.h"
 
 /* --- text -------------------------------------------------------------------------------------------- */
 
@@ -319,9 +119,10 @@ static struct dsmx_type plain(enum dsmx_type_id id)
 static int from_int(struct dx_eval *eval, struct dx_step *arg, struct dx_step **ret_step)
 {
 	static dx_loop *const loops[DX_PHYS_COUNT] = {
-		[DX_PHYS_BOOL] = i64_of_u8, [DX_PHYS_I8] = i64_of_i8,    [DX_PHYS_I16] = i64_of_i16,
-		[DX_PHYS_I32] = i64_of_i32, [DX_PHYS_U8] = i64_of_u8,    [DX_PHYS_U16] = i64_of_u16,
-		[DX_PHYS_U32] = i64_of_u32, [DX_PHYS_U64] = i128_of_u64,
+		[DX_PHYS_BOOL] = dx_i64_of_u8, [DX_PHYS_I8] = dx_i64_of_i8,
+		[DX_PHYS_I16] = dx_i64_of_i16, [DX_PHYS_I32] = dx_i64_of_i32,
+		[DX_PHYS_U8] = dx_i64_of_u8,   [DX_PHYS_U16] = dx_i64_of_u16,
+		[DX_PHYS_U32] = dx_i64_of_u32, [DX_PHYS_U64] = dx_i128_of_u64,
 	};
 	struct dsmx_type wide = { .id = DSMX_DECIMAL, .precision = DSMX_DECIMAL_MAX_DIGITS };
 
@@ -330,7 +131,7 @@ static int from_int(struct dx_eval *eval, struct dx_step *arg, struct dx_step **
 		return 0;
 	}
 	if (arg->phys == DX_PHYS_U64)
-		return emit(eval, i128_of_u64, arg, wide, DX_PHYS_I128, 0, ret_step);
+		return emit(eval, dx_i128_of_u64, arg, wide, DX_PHYS_I128, 0, ret_step);
 	return emit(eval, loops[arg->phys], arg, plain(DSMX_INT64), DX_PHYS_I64, 0, ret_step);
 }
 
@@ -339,22 +140,23 @@ static int to_int(struct dx_eval *eval, struct dx_step *arg, struct dsmx_type ty
                   struct dx_step **ret_step)
 {
 	static dx_loop *const loops[DX_PHYS_COUNT] = {
-		[DX_PHYS_I8] = i8_of_i64, [DX_PHYS_I16] = i16_of_i64, [DX_PHYS_I32] = i32_of_i64,
-		[DX_PHYS_U8] = u8_of_i64, [DX_PHYS_U16] = u16_of_i64, [DX_PHYS_U32] = u32_of_i64,
+		[DX_PHYS_I8] = dx_i8_of_i64,   [DX_PHYS_I16] = dx_i16_of_i64,
+		[DX_PHYS_I32] = dx_i32_of_i64, [DX_PHYS_U8] = dx_u8_of_i64,
+		[DX_PHYS_U16] = dx_u16_of_i64, [DX_PHYS_U32] = dx_u32_of_i64,
 	};
 	enum dx_phys phys = dx_phys_of(type);
 	int err;
 
 	if (phys == DX_PHYS_U64) {
 		if (arg->phys == DX_PHYS_I64) {
-			err = emit(eval, i128_of_i64, arg, type, DX_PHYS_I128, 0, &arg);
+			err = emit(eval, dx_i128_of_i64, arg, type, DX_PHYS_I128, 0, &arg);
 			if (err < 0)
 				return err;
 		}
-		return emit(eval, u64_of_i128, arg, type, phys, 0, ret_step);
+		return emit(eval, dx_u64_of_i128, arg, type, phys, 0, ret_step);
 	}
 	if (arg->phys == DX_PHYS_I128) {
-		err = emit(eval, i64_of_i128, arg, type, DX_PHYS_I64, 0, &arg);
+		err = emit(eval, dx_i64_of_i128, arg, type, DX_PHYS_I64, 0, &arg);
 		if (err < 0)
 			return err;
 	}
@@ -376,20 +178,20 @@ static int to_decimal(struct dx_eval *eval, struct dx_step *arg, int scale, stru
 	if (arg->phys == DX_PHYS_I64 && phys == DX_PHYS_I64) {
 		if (scale == type.scale && digits == 0)
 			return alias(eval, arg, type, ret_step);
-		return emit(eval, i64_scaled, arg, type, phys, shift_by(scale, type.scale, digits),
-		            ret_step);
+		return emit(eval, dx_i64_scaled, arg, type, phys,
+		            dx_shift_by(scale, type.scale, digits), ret_step);
 	}
 	if (arg->phys == DX_PHYS_I64)
-		err = emit(eval, i128_of_i64, arg, type, DX_PHYS_I128, 0, &arg);
+		err = emit(eval, dx_i128_of_i64, arg, type, DX_PHYS_I128, 0, &arg);
 	if (err == 0 && (scale != type.scale || digits != 0))
-		err = emit(
-			eval, i128_scaled, arg, type, DX_PHYS_I128,
-			shift_by(scale, type.scale, digits != 0 ? digits : DSMX_DECIMAL_MAX_DIGITS),
-			&arg);
+		err = emit(eval, dx_i128_scaled, arg, type, DX_PHYS_I128,
+		           dx_shift_by(scale, type.scale,
+		                       digits != 0 ? digits : DSMX_DECIMAL_MAX_DIGITS),
+		           &arg);
 	if (err < 0)
 		return err;
 	if (phys == DX_PHYS_I64)
-		return emit(eval, i64_of_i128, arg, type, phys, 0, ret_step);
+		return emit(eval, dx_i64_of_i128, arg, type, phys, 0, ret_step);
 	return alias(eval, arg, type, ret_step);
 }
 
@@ -417,13 +219,13 @@ static int from_decimal(struct dx_eval *eval, struct dx_step *arg, struct dsmx_t
 		return to_decimal(eval, arg, from.scale, type, digits, ret_step);
 	}
 	if (type.id == DSMX_FLOAT64 || type.id == DSMX_FLOAT32) {
-		err = emit(eval, arg->phys == DX_PHYS_I64 ? f64_of_d64 : f64_of_d128, arg,
+		err = emit(eval, arg->phys == DX_PHYS_I64 ? dx_f64_of_d64 : dx_f64_of_d128, arg,
 		           plain(DSMX_FLOAT64), DX_PHYS_F64, from.scale, &arg);
 		if (err < 0 || type.id == DSMX_FLOAT64) {
 			*ret_step = arg;
 			return err;
 		}
-		return emit(eval, f32_of_f64, arg, type, DX_PHYS_F32, 0, ret_step);
+		return emit(eval, dx_f32_of_f64, arg, type, DX_PHYS_F32, 0, ret_step);
 	}
 	err = to_decimal(eval, arg, from.scale, units, 0, &arg);
 	return err < 0 ? err : to_int(eval, arg, type, ret_step);
@@ -435,20 +237,20 @@ static int from_float(struct dx_eval *eval, struct dx_step *arg, struct dsmx_typ
 	int err;
 
 	if (arg->phys == DX_PHYS_F32) {
-		err = emit(eval, f64_of_f32, arg, plain(DSMX_FLOAT64), DX_PHYS_F64, 0, &arg);
+		err = emit(eval, dx_f64_of_f32, arg, plain(DSMX_FLOAT64), DX_PHYS_F64, 0, &arg);
 		if (err < 0 || type.id == DSMX_FLOAT64) {
 			*ret_step = arg;
 			return err;
 		}
 	}
 	if (type.id == DSMX_FLOAT32)
-		return emit(eval, f32_of_f64, arg, type, DX_PHYS_F32, 0, ret_step);
+		return emit(eval, dx_f32_of_f64, arg, type, DX_PHYS_F32, 0, ret_step);
 	if (type.id == DSMX_DECIMAL) {
-		err = emit(eval, d128_of_f64, arg, type, DX_PHYS_I128,
-		           shift_by(0, type.scale, type.precision), &arg);
+		err = emit(eval, dx_d128_of_f64, arg, type, DX_PHYS_I128,
+		           dx_shift_by(0, type.scale, type.precision), &arg);
 		return err < 0 ? err : to_decimal(eval, arg, type.scale, type, 0, ret_step);
 	}
-	err = emit(eval, i128_of_f64, arg, type, DX_PHYS_I128, 0, &arg);
+	err = emit(eval, dx_i128_of_f64, arg, type, DX_PHYS_I128, 0, &arg);
 	return err < 0 ? err : to_int(eval, arg, type, ret_step);
 }
 
@@ -460,14 +262,14 @@ static int int_to(struct dx_eval *eval, struct dx_step *arg, struct dsmx_type ty
 	int err;
 
 	if (is_float && arg->phys == DX_PHYS_U64)
-		return emit(eval, is_single ? f32_of_u64 : f64_of_u64, arg, type, dx_phys_of(type),
-		            0, ret_step);
+		return emit(eval, is_single ? dx_f32_of_u64 : dx_f64_of_u64, arg, type,
+		            dx_phys_of(type), 0, ret_step);
 	err = from_int(eval, arg, &arg);
 	if (err < 0)
 		return err;
 	if (is_float)
-		return emit(eval, is_single ? f32_of_i64 : f64_of_i64, arg, type, dx_phys_of(type),
-		            0, ret_step);
+		return emit(eval, is_single ? dx_f32_of_i64 : dx_f64_of_i64, arg, type,
+		            dx_phys_of(type), 0, ret_step);
 	if (type.id == DSMX_DECIMAL)
 		return to_decimal(eval, arg, 0, type, type.precision, ret_step);
 	return to_int(eval, arg, type, ret_step);
@@ -480,13 +282,13 @@ static int time_to(struct dx_eval *eval, struct dx_step *arg, struct dsmx_type t
 	int64_t per_day = 86400 * (int64_t)dx_power_of_ten(ticks.precision);
 
 	if (arg->type.id == DSMX_DATE32)
-		return emit(eval, ticks_of_days, arg, type, DX_PHYS_I64, per_day, ret_step);
+		return emit(eval, dx_ticks_of_days, arg, type, DX_PHYS_I64, per_day, ret_step);
 	if (type.id == DSMX_DATE32)
-		return emit(eval, days_of_ticks, arg, type, DX_PHYS_I32, per_day, ret_step);
+		return emit(eval, dx_days_of_ticks, arg, type, DX_PHYS_I32, per_day, ret_step);
 	if (arg->type.precision == type.precision)
 		return alias(eval, arg, type, ret_step);
-	return emit(eval, i64_scaled, arg, type, DX_PHYS_I64,
-	            shift_by(arg->type.precision, type.precision, 0), ret_step);
+	return emit(eval, dx_i64_scaled, arg, type, DX_PHYS_I64,
+	            dx_shift_by(arg->type.precision, type.precision, 0), ret_step);
 }
 
 static int text_to(struct dx_eval *eval, struct dx_step *arg, struct dsmx_type type,

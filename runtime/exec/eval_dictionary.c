@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "exec/bits.h"
+#include "exec/decimal.h"
 #include "exec/program.h"
 
 #define SMALL_BYTES  65536
@@ -146,10 +147,6 @@ static int make_table(struct dx_eval *eval, struct entries *entries,
 				out[k] = table[codes[rows[k]]];                                    \
 	} while (0)
 
-struct two_words {
-	uint64_t low, high;
-};
-
 static void look_up(struct dx_eval *eval, struct dx_step *step, const int32_t *codes)
 {
 	const struct entries *entries = step->state;
@@ -169,7 +166,7 @@ static void look_up(struct dx_eval *eval, struct dx_step *step, const int32_t *c
 		LOOK_UP(uint64_t);
 		break;
 	default:
-		LOOK_UP(struct two_words);
+		LOOK_UP(struct dx_words);
 		break;
 	}
 	step->valid = NULL;

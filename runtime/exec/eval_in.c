@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "batch/parse.h"
+#include "exec/decimal.h"
 #include "exec/program.h"
 
 #define SHORT_LIST 8
@@ -123,10 +124,6 @@ static void find_hashed(const struct set *set, const void *values, uint32_t n, u
 		}                                                                                  \
 	} while (0)
 
-struct words {
-	uint64_t low, high;
-};
-
 static void find_short(const struct set *set, const void *values, uint32_t n, uint8_t *out)
 {
 	memset(out, 0, n);
@@ -154,7 +151,7 @@ static void find_short(const struct set *set, const void *values, uint32_t n, ui
 		FIND(uint64_t, x == y);
 		return;
 	default:
-		FIND(struct words, (x.low == y.low) & (x.high == y.high));
+		FIND(struct dx_words, (x.low == y.low) & (x.high == y.high));
 		return;
 	}
 }

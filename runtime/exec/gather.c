@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "exec/bits.h"
+#include "exec/decimal.h"
 #include "exec/eval.h"
 
 struct dx_gather {
@@ -97,11 +98,6 @@ static bool take_bits(const uint8_t *bits, const struct dsmx_batch *batch, uint8
 			to_[i] = from_[rows[i]];                                                   \
 	} while (0)
 
-/* Two words: 16-byte values in a file are aligned to 8. */
-struct two_words {
-	uint64_t low, high;
-};
-
 static void take_fixed(const void *from, size_t width, const uint32_t *rows, uint32_t count,
                        void *to)
 {
@@ -119,7 +115,7 @@ static void take_fixed(const void *from, size_t width, const uint32_t *rows, uin
 		TAKE(uint64_t);
 		break;
 	default:
-		TAKE(struct two_words);
+		TAKE(struct dx_words);
 		break;
 	}
 }

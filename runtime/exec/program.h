@@ -118,7 +118,7 @@ struct dx_eval {
 	struct dsmx_error *err;
 };
 
-/* --- compiling (eval_compile.c) ---------------------------------------------------------------------- */
+/* --- compiling (eval_compile.c; steps and rooms: eval_step.c) ---------------------------------------- */
 
 /* The steps of @expr, at the end of the current block. */
 int dx_compile(struct dx_eval *eval, const struct dsmx_expr *expr,
@@ -138,6 +138,10 @@ int dx_add(struct dx_eval *eval, const struct dx_step *like,
 /* dx_add() for a strict function: it gets rooms for its result; its arguments' are free from here on. */
 int dx_emit(struct dx_eval *eval, const struct dx_step *like,
             struct dx_step **ret_step) DX_MUST_CHECK;
+
+/* A step with a result of @rows rows, zeros or nulls, in memory of its own: its state. One row: a constant. */
+int dx_add_constant(struct dx_eval *eval, struct dsmx_type type, uint32_t rows, bool is_null,
+                    struct dx_step **ret_step) DX_MUST_CHECK;
 
 /* The null of @type, as a constant. */
 int dx_compile_null(struct dx_eval *eval, struct dsmx_type type,

@@ -8,6 +8,7 @@
  */
 #include "base/err.h"
 #include "exec/build.h"
+#include "exec/decimal.h"
 #include "exec/eval.h"
 #include "exec/op.h"
 #include "exec/window.h"
@@ -40,10 +41,6 @@ struct project {
 			to_[batch->selection[k]] = from_[k];                                       \
 	} while (0)
 
-struct two_words {
-	uint64_t low, high;
-};
-
 /* The values of the selected rows at the rows' places. */
 static void put_in_place(struct computed *computed, const struct dsmx_batch *batch,
                          struct dx_vector *vector)
@@ -64,7 +61,7 @@ static void put_in_place(struct computed *computed, const struct dsmx_batch *bat
 	default:
 		if (dsmx_type_is_text(vector->type)) /* no bytes for rows that are not there */
 			memset(computed->values, 0, batch->length * sizeof(struct dx_text));
-		PUT(struct two_words);
+		PUT(struct dx_words);
 		break;
 	}
 	if (vector->valid != NULL) {
