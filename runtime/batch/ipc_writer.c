@@ -197,7 +197,7 @@ static int index_column(struct dsmx_ipc_writer *writer, uint32_t number,
 	struct dx_ipc_node node = { .rows = batch->selected, .buffer_count = 2 };
 	int ret = 0;
 
-	if (column->codes != NULL) {
+	if (column->codes != NULL && column->dictionary_length > 0) {
 		ret = make_room(&writer->translation, &writer->translation_room,
 		                column->dictionary_length * sizeof(int32_t));
 		if (ret < 0)

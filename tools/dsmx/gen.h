@@ -30,6 +30,7 @@ struct gen_table;
 
 struct gen {
 	uint64_t seed;
+	bool seed_given;
 	const char *dir;
 	/* rows at this scale */
 	uint32_t suppliers, parts, customers, clerks;

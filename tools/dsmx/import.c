@@ -375,8 +375,9 @@ static int import_once(struct import *import)
 		source_close(&import->source);
 		return fail(import, "cannot write %s: %s", import->output, strerror(-ret));
 	}
+	/* The sample is written in whole batches. */
 	if (room < TABLE_SAMPLE_ROWS)
-		room = TABLE_SAMPLE_ROWS;
+		room = (TABLE_SAMPLE_ROWS + room - 1) / room * room;
 	table_init(&import->table, &import->schema, room, import->plain);
 	/* A header may have columns that the schema leaves out. */
 	splitter_init(&import->splitter, &import->source, import->format, UINT16_MAX);
