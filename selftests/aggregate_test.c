@@ -452,6 +452,7 @@ TEST(aggregate_averages, "averages are rounded half away from zero")
 {
 	static const struct dsmx_type int32 = { .id = DSMX_INT32 };
 	const __int128 top = greatest_decimal();
+	const __int128 wraps = (__int128)(~(unsigned __int128)0 / 10000000000) + 1;
 	const struct row {
 		struct dsmx_type arg;
 		__int128 values[3];
@@ -466,6 +467,8 @@ TEST(aggregate_averages, "averages are rounded half away from zero")
 		{ int64, { INT64_MAX, INT64_MAX }, 2, 0, (__int128)INT64_MAX * 10000000000 },
 		{ decimal(0), { top / 10000000000 }, 1, 0, top / 10000000000 * 10000000000 },
 		{ decimal(0), { top / 10000000000 + 1 }, 1, -ERANGE, 0 },
+		/* Times 10^10 it is a small number again, in 128 bits. */
+		{ decimal(0), { wraps }, 1, -ERANGE, 0 },
 		{ decimal(6), { top / 10000 }, 1, 0, top / 10000 * 10000 },
 	};
 

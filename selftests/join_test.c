@@ -166,7 +166,7 @@ static bool try_join(enum dsmx_join_kind kind, uint32_t keys, bool condition, ui
 {
 	struct join_case c = { .join = { .kind = kind, .key_count = keys } };
 	uint64_t chance = seed;
-	struct dsmx_type left[KEYS_MAX], right[KEYS_MAX];
+	struct dsmx_type left[KEYS_MAX] = { 0 }, right[KEYS_MAX] = { 0 };
 	struct drive drive = { .hurried = rows_below(&chance, 2) == 0 };
 	uint32_t domain = 1 + rows_below(&chance, 60), nulls = rows_below(&chance, 5);
 	uint32_t rows[2] = { rows_below(&chance, 300), rows_below(&chance, 120) };
@@ -319,6 +319,32 @@ TEST(join_large, "tables of many vectors, in a narrow range of keys and in a wid
 		table_free(&seen);
 		free_case(&c);
 	}
+}
+
+TEST(join_shuffled, "unique keys in any order, and a cross join, which has no keys")
+{
+	static const int64_t factors[] = { 1, 1000000007 };
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(factors); i++) {
+		struct drive drive = { 0 };
+		struct join_case c;
+		struct table seen;
+
+		make_numbers(&c, DSMX_JOIN_INNER, 5000, 5000, 1, factors[i]);
+		for (uint32_t r = 0; r < 5000; r++) {
+			*table_at(&c.sides[1], r, 0) =
+				(struct value){ .i = (4999 - r) * factors[i] };
+			*table_at(&c.sides[1], r, 1) = (struct value){ .i = 4999 - r };
+		}
+		CHECK_EQ(run(&c, &drive, 11, &seen), 0);
+		CHECK_EQ(seen.rows, 5000);
+		for (uint32_t r = 0; r < seen.rows; r++)
+			CHECK_EQ(table_at(&seen, r, 4)->i * factors[i], table_at(&seen, r, 2)->i);
+		table_free(&seen);
+		free_case(&c);
+	}
+	for (int kind = DSMX_JOIN_INNER; kind <= DSMX_JOIN_ANTI; kind++)
+		CHECK(try_join((enum dsmx_join_kind)kind, 0, kind % 2 == 0, 77 + (uint64_t)kind));
 }
 
 TEST(join_many_pairs, "a key with more build rows than a vector gives all its pairs")
