@@ -457,7 +457,7 @@ static struct dsmx_rel *exchange(struct dx_decoder *d, const Substrait__Exchange
 	struct dsmx_rel *input = input_of(d, pb->input), *rel;
 	const Substrait__DsmxExchange *own = exchange_details(d, pb);
 	struct dsmx_exchange_config config;
-	enum dsmx_exchange_kind kind;
+	enum dsmx_exchange_kind kind = DSMX_EXCHANGE_KIND_COUNT;
 	uint32_t *keys = NULL;
 	size_t count = 0;
 
