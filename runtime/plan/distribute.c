@@ -404,10 +404,9 @@ static struct dsmx_rel *look_at_file(struct distribute *d, struct dsmx_rel *rel)
 		return copy;
 	if (dsmx_ipc_open(copy->scan.path, &file, NULL) < 0)
 		return copy;
-	copy->scan.rows = dsmx_ipc_rows(file);
-	copy->scan.batches = dsmx_ipc_batch_count(file);
+	dx_scan_look(d->plan, copy, file);
 	dsmx_ipc_close(file);
-	return copy;
+	return dx_plan_failed(d->plan) ? NULL : copy;
 }
 
 static struct dsmx_rel *distribute(struct distribute *d, struct dsmx_rel *rel)

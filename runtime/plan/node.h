@@ -81,6 +81,12 @@ enum dx_rel_kind {
 	DX_REL_KIND_COUNT
 };
 
+/* Least and greatest value of a column in a file, as dx_ipc_range() has them. */
+struct dx_column_range {
+	bool known;
+	int64_t least, greatest;
+};
+
 /*
  * A scan's partitions are record batches: task t of n reads batches t, t + n, t + 2n, ... The filter is
  * numbered by the scan's output columns; `columns` says which of the file's they are. Columns that only
@@ -95,6 +101,7 @@ struct dx_scan {
 	struct dsmx_expr *filter; /* NULL: all rows */
 	uint64_t rows;    /* in the file when it was planned; an estimate, not on the wire */
 	uint32_t batches; /* likewise; 0: not known */
+	const struct dx_column_range *ranges; /* likewise; of the file's columns; NULL: not known */
 };
 
 struct dx_join {

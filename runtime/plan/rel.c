@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "dsmx/ipc.h"
+#include "plan/estimate.h"
 #include "plan/tree.h"
 
 /* --- what all constructors use ------------------------------------------------------------------------- */
@@ -208,12 +209,10 @@ struct dsmx_rel *dsmx_rel_scan(struct dsmx_plan *plan, const char *path, const u
 	if (rc < 0)
 		return dx_plan_fail(plan, rc, "%s", err.message);
 	rel = dx_rel_scan_of(plan, path, dsmx_ipc_schema(file), columns, column_count);
-	if (rel != NULL) {
-		rel->scan.rows = dsmx_ipc_rows(file);
-		rel->scan.batches = dsmx_ipc_batch_count(file);
-	}
+	if (rel != NULL)
+		dx_scan_look(plan, rel, file);
 	dsmx_ipc_close(file);
-	return rel;
+	return dx_plan_failed(plan) ? NULL : rel;
 }
 
 struct dsmx_rel *dsmx_rel_leaf(struct dsmx_plan *plan, const char *name,
