@@ -21,9 +21,7 @@
  * alone knows that a hash exchange right below has done the work already, and does not put a second one
  * there. So it changes nothing in a tree that it has been through.
  *
- * At last each fragment gets its number of tasks: as asked; but one where a leaf, an extension without inputs
- * or a gather is in it, and no more than the record batches that it has to read. The exchanges into a fragment
- * have as many partitions as it has tasks. A number that is there already stays.
+ * How many tasks each fragment has is decided when all exchanges are there: tasks.c.
  */
 #include <string.h>
 
@@ -437,83 +435,7 @@ static struct dsmx_rel *distribute(struct distribute *d, struct dsmx_rel *rel)
 	return dx_rel_over(d->plan, rel, inputs);
 }
 
-/* --- tasks --------------------------------------------------------------------------------------------- */
-
-/* What a fragment's tasks depend on. */
-struct fragment {
-	uint32_t fixed;   /* its own tasks, or an exchange's partitions, where given; else 0 */
-	uint32_t batches; /* most record batches of a file, when there is a scan */
-	bool has_scan, has_hash, has_gather, has_single_source;
-};
-
-static void look(struct dsmx_plan *plan, const struct dsmx_rel *rel, struct fragment *f)
-{
-	if (rel->kind == DX_REL_EXCHANGE) {
-		const struct dx_exchange *e = &rel->exchange;
-
-		f->has_gather = f->has_gather || e->kind == DSMX_EXCHANGE_GATHER;
-		f->has_hash = f->has_hash || e->kind == DSMX_EXCHANGE_HASH;
-		if (e->kind == DSMX_EXCHANGE_GATHER || e->partitions == 0)
-			return;
-		if (f->fixed != 0 && f->fixed != e->partitions)
-			(void)dx_plan_fail(
-				plan, -EINVAL,
-				"a fragment of %u tasks has an exchange of %u partitions "
-				"into it",
-				f->fixed, e->partitions);
-		f->fixed = e->partitions;
-		return;
-	}
-	if (rel->kind == DX_REL_SCAN) {
-		f->has_scan = true;
-		if (rel->scan.batches == 0)
-			f->batches = UINT32_MAX;
-		else if (rel->scan.batches > f->batches)
-			f->batches = rel->scan.batches;
-	}
-	if (rel->kind == DX_REL_LEAF || (rel->kind == DX_REL_EXTENSION && rel->input_count == 0))
-		f->has_single_source = true;
-	for (uint32_t i = 0; i < rel->input_count; i++)
-		look(plan, rel->inputs[i], f);
-}
-
-/* @given: what the fragment had before; 0: nothing */
-static uint32_t fragment_tasks(struct distribute *d, const struct dsmx_rel *rel, uint32_t given,
-                               bool is_root)
-{
-	struct fragment f = { .fixed = given };
-	uint32_t tasks = d->tasks;
-
-	look(d->plan, rel, &f);
-	if (f.fixed != 0)
-		tasks = f.fixed;
-	else if (is_root || f.has_gather || f.has_single_source)
-		tasks = 1;
-	else if (f.has_scan && !f.has_hash && f.batches < tasks)
-		tasks = f.batches;
-	if (tasks > 1 && (is_root || f.has_gather || f.has_single_source))
-		(void)dx_plan_fail(
-			d->plan, -EINVAL,
-			"a fragment with a %s has one task, but an exchange into it has %u "
-			"partitions",
-			is_root        ? "root"
-			: f.has_gather ? "gather"
-				       : "leaf",
-			tasks);
-	return tasks;
-}
-
-/* The exchanges into the fragment that @rel is in get @tasks partitions; the fragments below their own. */
-static void set_tasks(struct distribute *d, struct dsmx_rel *rel, uint32_t tasks)
-{
-	if (rel->kind == DX_REL_EXCHANGE) {
-		rel->exchange.partitions = rel->exchange.kind == DSMX_EXCHANGE_GATHER ? 1 : tasks;
-		tasks = fragment_tasks(d, rel->inputs[0], rel->exchange.producer_tasks, false);
-		rel->exchange.producer_tasks = tasks;
-	}
-	for (uint32_t i = 0; i < rel->input_count; i++)
-		set_tasks(d, rel->inputs[i], tasks);
-}
+/* --- the plan ------------------------------------------------------------------------------------------ */
 
 /* Does the fragment of @rel read a file, a leaf or an extension's rows itself? */
 static bool reads(const struct dsmx_rel *rel)
@@ -534,7 +456,7 @@ static struct dsmx_rel *rewrite(struct distribute *d, struct dsmx_rel *root)
 		root = gather(d, root);
 	if (root == NULL)
 		return NULL;
-	set_tasks(d, root, fragment_tasks(d, root, 0, true));
+	dx_plan_set_tasks(d->plan, root, d->tasks);
 	return dx_plan_failed(d->plan) ? NULL : dx_plan_prune(d->plan, root);
 }
 

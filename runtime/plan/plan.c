@@ -225,12 +225,12 @@ int dx_plan_consumer(const struct dsmx_plan *plan, uint32_t number)
 	return number < plan->exchange_count ? plan->consumers[number] : -1;
 }
 
-static bool has_leaf(const struct dsmx_rel *rel)
+bool dx_rel_has_leaf(const struct dsmx_rel *rel)
 {
 	if (rel->kind == DX_REL_LEAF)
 		return true;
 	for (uint32_t i = 0; rel->kind != DX_REL_EXCHANGE && i < rel->input_count; i++) {
-		if (has_leaf(rel->inputs[i]))
+		if (dx_rel_has_leaf(rel->inputs[i]))
 			return true;
 	}
 	return false;
@@ -240,43 +240,7 @@ bool dx_plan_leader_only(const struct dsmx_plan *plan, uint32_t number)
 {
 	const struct dsmx_rel *rel = dx_plan_exchange_rel(plan, number);
 
-	return rel != NULL && has_leaf(rel->inputs[0]);
-}
-
-/* The exchanges into a fragment of @tasks: is there a partition for each task? */
-static void check_partitions(struct dsmx_plan *plan, const struct dsmx_rel *rel, uint32_t tasks)
-{
-	const struct dx_exchange *e = &rel->exchange;
-
-	if (rel->kind != DX_REL_EXCHANGE) {
-		for (uint32_t i = 0; i < rel->input_count; i++)
-			check_partitions(plan, rel->inputs[i], tasks);
-		return;
-	}
-	if (e->producer_tasks == 0)
-		(void)dx_plan_fail(plan, -EINVAL, "exchange %u has no tasks, others have",
-		                   e->number);
-	else if (e->partitions != tasks)
-		(void)dx_plan_fail(plan, -EINVAL,
-		                   "exchange %u has %u partitions, the fragment above has %u tasks",
-		                   e->number, e->partitions, tasks);
-	else if (e->producer_tasks > 1 && has_leaf(rel->inputs[0]))
-		(void)dx_plan_fail(plan, -EINVAL, "exchange %u has %u tasks over a leaf", e->number,
-		                   e->producer_tasks);
-	else
-		check_partitions(plan, rel->inputs[0], e->producer_tasks);
-}
-
-void dx_plan_check_tasks(struct dsmx_plan *plan)
-{
-	bool distributed = false;
-
-	if (dx_plan_failed(plan))
-		return;
-	for (uint32_t i = 0; i < plan->exchange_count; i++)
-		distributed = distributed || plan->exchanges[i]->exchange.producer_tasks > 0;
-	if (distributed)
-		check_partitions(plan, plan->root, 1);
+	return rel != NULL && dx_rel_has_leaf(rel->inputs[0]);
 }
 
 uint64_t dx_plan_hash(const void *bytes, size_t len)

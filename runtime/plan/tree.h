@@ -146,6 +146,12 @@ void dx_plan_collect(struct dsmx_plan *plan);
 /* What both dsmx_plan_finish() and the codec end with: @root becomes the plan's. */
 void dx_plan_set_root(struct dsmx_plan *plan, struct dsmx_rel *root, const char *const *names);
 
+/* Is a leaf in the fragment of @rel? */
+bool dx_rel_has_leaf(const struct dsmx_rel *rel);
+
+/* Give each fragment of a tree its tasks, @tasks where nothing else decides. */
+void dx_plan_set_tasks(struct dsmx_plan *plan, struct dsmx_rel *root, uint32_t tasks);
+
 /*
  * Do the numbers of tasks and partitions of a plan that came from outside go together? All are there or none,
  * exchanges into a fragment have a partition for each of its tasks, a leaf's fragment has one.
