@@ -82,7 +82,7 @@ enum dsmx_function {
 	DSMX_FN_NOT,
 	DSMX_FN_LIKE,      /* text, pattern literal: % any characters, _ one, \ escapes */
 	DSMX_FN_SUBSTRING, /* text, from 1, length: in characters */
-	DSMX_FN_LOWER,
+	DSMX_FN_LOWER,     /* ASCII letters, as in UPPER */
 	DSMX_FN_UPPER,
 	DSMX_FN_CONCAT,      /* any number of texts */
 	DSMX_FN_CHAR_LENGTH, /* int32 */

@@ -68,15 +68,16 @@ struct scan {
 /*
  * Narrow the selected rows.
  *
- * Returns whether all are sure to be under 10^precision; a null's value, or a sum of sizes, may make it
- * false without need.
+ * Returns whether all are sure to be under 10^precision; the value of a null or of another row, or sizes taken
+ * together, may make it false without need.
  */
 static bool narrow_rows(const uint64_t *from, const struct dsmx_batch *batch, int precision,
                         int64_t *to)
 {
 	uint64_t lost = 0, size = 0;
 
-	if (batch->selection == NULL) {
+	/* While most rows are selected, all of them in order cost less. */
+	if (batch->selected > batch->length / 2) {
 		for (uint32_t row = 0; row < batch->length; row++)
 			NARROW(row);
 	} else {
@@ -153,8 +154,8 @@ static bool is_ruled_out(const struct scan *scan, uint32_t batch)
 	for (uint32_t i = 0; i < count; i++) {
 		const struct dx_range *range = dx_select_range(scan->select, i);
 
-		if (range == NULL)
-			break; /* ranges come first */
+		if (range == NULL || range->column >= scan->column_count)
+			break; /* ranges come first; a wrong number fails where it is evaluated */
 		if (range->low > range->high)
 			return true;
 		if (dx_ipc_range(scan->file, batch, scan->op->rel->scan.columns[range->column],
