@@ -128,7 +128,7 @@ DSMX_API bool dsmx_type_equal(struct dsmx_type a, struct dsmx_type b);
 /*
  * dsmx_type_parse() - from "int32", "decimal(15,2)", "timestamp(6)", "utf8", "date", ...
  *
- * @text: a type's name as dsmx_type_format() writes it, or one of the aliases listed in docs
+ * @text: a type's name as dsmx_type_format() writes it, or one of the aliases in docs/types.md
  * Return: 0, or -EINVAL for anything else.
  */
 DSMX_API int dsmx_type_parse(const char *text, struct dsmx_type *ret_type);

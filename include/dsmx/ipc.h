@@ -32,7 +32,7 @@ DSMX_API void dsmx_ipc_close(struct dsmx_ipc_file *file);
 /* The schema of a file; it is the file's. Text columns that are dictionary-encoded say plain text. */
 DSMX_API const struct dsmx_schema *dsmx_ipc_schema(const struct dsmx_ipc_file *file);
 
-/* Record batches in a file, rows in one of them, rows in all. */
+/* Record batches in a file (long ones count as several), rows in one of them, rows in all. */
 DSMX_API uint32_t dsmx_ipc_batch_count(const struct dsmx_ipc_file *file);
 DSMX_API uint32_t dsmx_ipc_batch_rows(const struct dsmx_ipc_file *file, uint32_t batch);
 DSMX_API uint64_t dsmx_ipc_rows(const struct dsmx_ipc_file *file);
@@ -46,7 +46,8 @@ enum dsmx_ipc_format {
  * dsmx_ipc_writer_new() - start a file or stream on a descriptor
  *
  * @fd: stays the caller's; written with write(2), never seeked
- * @dictionary: NULL, or for each field whether it is to be written dictionary-encoded (text only)
+ * @dictionary: NULL, or for each field whether it is to be written dictionary-encoded: text only, and
+ *	only in a file, since the dictionaries are written at its end
  * Return: 0, -EINVAL, -ENOMEM or an error of write(2).
  */
 DSMX_API int dsmx_ipc_writer_new(int fd, enum dsmx_ipc_format format,

@@ -9,8 +9,8 @@
  *	at first use	offsets, codes, null counts and digits of one column of one part
  * What was checked is remembered in a bit, so that a column is looked at once per open file.
  *
- * Record batches of others may be long. They are shown in parts of at most DX_IPC_PART_ROWS rows, a multiple of
- * 8, so that bitmaps of a part begin at a byte; dsmx's own have that many at the most.
+ * Record batches may be long. They are shown in parts of at most DX_IPC_PART_ROWS rows, a multiple of 8, so that
+ * bitmaps of a part begin at a byte.
  */
 #ifndef DX_BATCH_IPC_FILE_H
 #define DX_BATCH_IPC_FILE_H
