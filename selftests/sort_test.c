@@ -100,7 +100,7 @@ static void make_case(struct sort_case *c, uint32_t keys, uint32_t rows, uint32_
 		.kind = DX_REL_SORT,
 		.input_count = 1,
 		.schema = c->table.schema,
-		.sort = { c->keys, keys },
+		.sort = { .keys = c->keys, .key_count = keys },
 	};
 }
 
