@@ -67,4 +67,10 @@ static inline void dx_spin_pause(void)
 #endif
 }
 
+/*
+ * The one read-modify-write: a count that several threads and signal handlers of one process move, so that the
+ * process's own wait ends. No peer sees it.
+ */
+#define dx_bump_own(word) ((void)__atomic_fetch_add((word), 1, __ATOMIC_SEQ_CST))
+
 #endif /* DX_BASE_ORDER_H */

@@ -75,6 +75,8 @@ struct dx_mesh {
 	struct dx_list
 		tx_waiting; /* tx with a waker, or that the mesh keeps until their frames are back */
 	struct dx_list tx_all;
+	struct dx_list rx_armed;
+	struct dx_list tx_armed;
 	struct dx_list rx_dirty; /* counts to publish */
 	struct dx_list tx_dirty;
 	struct dsmx_waker **slab_wakers; /* woken when any memory comes back */
@@ -105,7 +107,7 @@ struct dx_rx {
 	uint32_t held_count;
 	uint32_t unpublished_bytes;
 	struct dsmx_waker *waker;
-	bool armed;
+	struct dx_list armed; /* its `wanted` is set */
 	bool ended;
 	bool closing;
 	bool cancelled;
@@ -142,12 +144,12 @@ struct dx_tx {
 	struct dx_sent *sent;     /* by id */
 	struct dsmx_waker *waker; /* for room */
 	struct dsmx_waker *owner; /* for the consumer's going away */
-	bool armed;
-	bool gone;     /* the consumer wants no more, or is dead */
-	bool released; /* DONE, or dead: every frame is back */
-	bool finished; /* by its owner */
-	bool final;    /* its word is */
-	int broken;    /* -EBADMSG: the consumer breaks the rules */
+	struct dx_list armed;     /* its `wanted` words are set */
+	bool gone;                /* the consumer wants no more, or is dead */
+	bool released;            /* DONE, or dead: every frame is back */
+	bool finished;            /* by its owner */
+	bool final;               /* its word is */
+	int broken;               /* -EBADMSG: the consumer breaks the rules */
 };
 
 /* --- mesh.c --- */
@@ -166,6 +168,8 @@ void dx_peer_died(struct dx_peer *peer);
 bool dx_mesh_look(struct dx_mesh *mesh);
 void dx_mesh_arm(struct dx_mesh *mesh);
 void dx_mesh_disarm(struct dx_mesh *mesh);
+/* Moves with every ring of any peer: how the reactor judges a park that ended late. */
+uint64_t dx_mesh_rung(const struct dx_mesh *mesh);
 
 /* --- rx.c --- */
 /* News for a waiting rx? Then its waker is woken or its close goes on. */

@@ -231,9 +231,8 @@ void dx_mesh_disarm(struct dx_mesh *mesh)
 	for (uint32_t i = 0; i < mesh->params.peers; i++)
 		if (mesh->peers[i].has_bell)
 			dx_store_plain(&mesh->peers[i].own_line->armed, 0);
-	dx_list_each(link, &mesh->rx_waiting)
-		dx_rx_disarm(DX_CONTAINER(link, struct dx_rx, waiting));
-	dx_list_each(link, &mesh->tx_all) dx_tx_disarm(DX_CONTAINER(link, struct dx_tx, all));
+	dx_list_each(link, &mesh->rx_armed) dx_rx_disarm(DX_CONTAINER(link, struct dx_rx, armed));
+	dx_list_each(link, &mesh->tx_armed) dx_tx_disarm(DX_CONTAINER(link, struct dx_tx, armed));
 }
 
 uint32_t dx_mesh_put_error(struct dx_mesh *mesh, uint64_t query, uint32_t exchange, uint32_t task,
@@ -255,4 +254,14 @@ uint32_t dx_mesh_put_error(struct dx_mesh *mesh, uint64_t query, uint32_t exchan
 	};
 	memcpy(e->text, why->message, len);
 	return index;
+}
+
+uint64_t dx_mesh_rung(const struct dx_mesh *mesh)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < mesh->params.peers; i++)
+		if (mesh->peers[i].has_bell)
+			sum += dx_load_acquire(DX_EDGE_BELL, &mesh->peers[i].line->bell);
+	return sum;
 }

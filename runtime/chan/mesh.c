@@ -34,6 +34,11 @@ static void disarm(struct dx_source *source)
 	dx_mesh_disarm(DX_CONTAINER(source, struct dx_mesh, source));
 }
 
+static uint64_t rung(struct dx_source *source)
+{
+	return dx_mesh_rung(DX_CONTAINER(source, struct dx_mesh, source));
+}
+
 static size_t ring_bytes(const struct dx_mesh_params *p)
 {
 	size_t bytes = (size_t)p->peers * p->slots * p->frames * sizeof(struct dsmx_descriptor_abi);
@@ -150,11 +155,14 @@ int dx_mesh_new(struct dx_reactor *reactor, const struct dx_mesh_params *params,
 	mesh->params = *params;
 	mesh->layout = dx_layout(params->peers, params->slots, params->frames, params->tasks);
 	mesh->page.fd = mesh->data.fd = -1;
-	mesh->source =
-		(struct dx_source){ .look = look, .flush = flush, .arm = arm, .disarm = disarm };
+	mesh->source = (struct dx_source){
+		.look = look, .flush = flush, .arm = arm, .disarm = disarm, .rung = rung
+	};
 	dx_list_init(&mesh->rx_waiting);
 	dx_list_init(&mesh->tx_waiting);
 	dx_list_init(&mesh->tx_all);
+	dx_list_init(&mesh->rx_armed);
+	dx_list_init(&mesh->tx_armed);
 	dx_list_init(&mesh->rx_dirty);
 	dx_list_init(&mesh->tx_dirty);
 	dx_reactor_add_source(reactor, &mesh->source);

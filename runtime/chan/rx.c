@@ -105,6 +105,7 @@ static struct dx_rx *make(struct dx_mesh *mesh, struct dx_peer *peer, uint32_t s
 	rx->data_bytes = dx_mesh_peer_data_bytes(mesh, peer->index);
 	dx_list_init(&rx->waiting);
 	dx_list_init(&rx->dirty);
+	dx_list_init(&rx->armed);
 	peer->rx[slot] = rx;
 	return rx;
 }
@@ -353,7 +354,6 @@ bool dx_rx_look(struct dx_rx *rx)
 	if (state == DSMX_STREAM_NONE && !rx->peer->dead)
 		return false;
 	dx_list_unlink(&rx->waiting);
-	dx_rx_disarm(rx);
 	if (rx->waker != NULL)
 		rx->waker->wake(rx->waker);
 	return true;
@@ -381,15 +381,14 @@ void dx_rx_test(struct dx_rx *rx)
 
 void dx_rx_arm(struct dx_rx *rx)
 {
-	rx->armed = true;
+	if (dx_list_empty(&rx->armed))
+		dx_list_append(&rx->mesh->rx_armed, &rx->armed);
 	dx_store_plain(&rx->request->wanted, rx->ring.taken);
 }
 
 void dx_rx_disarm(struct dx_rx *rx)
 {
-	if (!rx->armed)
-		return;
-	rx->armed = false;
+	dx_list_unlink(&rx->armed);
 	dx_store_plain(&rx->request->wanted, DSMX_WANTED_NONE);
 }
 
@@ -398,6 +397,7 @@ void dx_rx_free(struct dx_rx *rx)
 	rx->peer->rx[rx->slot] = NULL;
 	dx_list_unlink(&rx->waiting);
 	dx_list_unlink(&rx->dirty);
+	dx_list_unlink(&rx->armed);
 	if (rx->mapping != NULL)
 		dx_mapping_release(rx->mapping);
 	free(rx->held);

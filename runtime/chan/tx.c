@@ -41,7 +41,6 @@ static void wake(struct dx_tx *tx)
 	struct dsmx_waker *waker = tx->waker;
 
 	tx->waker = NULL;
-	dx_tx_disarm(tx);
 	if (!tx->finished)
 		dx_list_unlink(&tx->waiting);
 	if (waker != NULL)
@@ -150,6 +149,7 @@ int dx_tx_open(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word
 	dx_list_init(&tx->waiting);
 	dx_list_init(&tx->dirty);
 	dx_list_init(&tx->all);
+	dx_list_init(&tx->armed);
 	tx->mesh = mesh;
 	tx->peer = p;
 	tx->slot = slot;
@@ -372,16 +372,15 @@ void dx_tx_test(struct dx_tx *tx)
 
 void dx_tx_arm(struct dx_tx *tx)
 {
-	tx->armed = true;
+	if (dx_list_empty(&tx->armed))
+		dx_list_append(&tx->mesh->tx_armed, &tx->armed);
 	dx_store_plain(&tx->stream->wanted_released, tx->log.read);
 	dx_store_plain(&tx->stream->wanted_taken, tx->ring.taken);
 }
 
 void dx_tx_disarm(struct dx_tx *tx)
 {
-	if (!tx->armed)
-		return;
-	tx->armed = false;
+	dx_list_unlink(&tx->armed);
 	dx_store_plain(&tx->stream->wanted_released, DSMX_WANTED_NONE);
 	dx_store_plain(&tx->stream->wanted_taken, DSMX_WANTED_NONE);
 }
@@ -394,6 +393,7 @@ void dx_tx_free(struct dx_tx *tx)
 	dx_list_unlink(&tx->waiting);
 	dx_list_unlink(&tx->dirty);
 	dx_list_unlink(&tx->all);
+	dx_list_unlink(&tx->armed);
 	free(tx->sent);
 	free(tx->local_ring);
 	free(tx);

@@ -14,8 +14,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -155,28 +153,24 @@ static void look_outside(struct dsmx_query *q)
 static bool cancel_look(struct dx_source *source)
 {
 	struct dsmx_session *s = DX_CONTAINER(source, struct dsmx_session, cancel_source);
-	uint64_t count;
+	uint32_t count = dx_load_plain(&s->cancel_count);
+	bool news = count != s->cancel.seen;
 
-	if (s->cancel_fd.fired == 0)
-		return false;
-	s->cancel_fd.fired = 0;
-	return read(s->cancel_fd.fd, &count, sizeof(count)) > 0;
+	s->cancel.seen = count;
+	s->cancel.fired = false;
+	return news;
 }
 
 static int make_cancel(struct dsmx_session *s)
 {
 	int r;
 
-	if (s->cancel_fd.fd > 0)
+	if (s->cancel.word != NULL)
 		return 0;
-	s->cancel_fd = (struct dx_wait_fd){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-		                            .events = 1 /* POLLIN */ };
-	if (s->cancel_fd.fd < 0)
-		return dx_errno();
-	r = dx_wait_add_fd(dx_reactor_wait(s->reactor), &s->cancel_fd);
+	s->cancel.word = &s->cancel_count;
+	r = dx_wait_add_word(dx_reactor_wait(s->reactor), &s->cancel);
 	if (r < 0) {
-		close(s->cancel_fd.fd);
-		s->cancel_fd.fd = 0;
+		s->cancel.word = NULL;
 		return r;
 	}
 	s->cancel_source.look = cancel_look;
@@ -189,21 +183,20 @@ static void close_queries(struct dsmx_session *s)
 {
 	dx_list_each(link, &s->queries)
 		dsmx_query_close(DX_CONTAINER(link, struct dsmx_query, link));
-	if (s->cancel_fd.fd > 0) {
-		dx_reactor_remove_source(s->reactor, &s->cancel_source);
-		dx_wait_remove_fd(dx_reactor_wait(s->reactor), &s->cancel_fd);
-		close(s->cancel_fd.fd);
-		s->cancel_fd.fd = 0;
-	}
+	if (s->cancel.word == NULL)
+		return;
+	dx_reactor_remove_source(s->reactor, &s->cancel_source);
+	dx_wait_remove_word(dx_reactor_wait(s->reactor), &s->cancel);
+	s->cancel.word = NULL;
 }
 
 void dsmx_query_cancel(struct dsmx_query *query)
 {
-	static const uint64_t one = 1;
 	int saved = errno;
 
 	dx_store_plain(&query->cancelled, 1);
-	(void)!write(query->session->cancel_fd.fd, &one, sizeof(one));
+	dx_bump_own(&query->session->cancel_count);
+	dx_wake(&query->session->cancel_count);
 	errno = saved;
 }
 

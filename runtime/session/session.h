@@ -38,8 +38,8 @@ struct dsmx_session {
 	const struct dsmx_extension *extensions[2]; /* the leader's, NULL-ended */
 	struct dx_list queries;                     /* query.c's */
 	struct dx_leases leases;
-	struct dx_wait_fd
-		cancel_fd; /* query.c's: dsmx_query_cancel() writes to it; fd 0: none yet */
+	struct dx_wait_word cancel; /* query.c's: waits for cancel_count, which a cancel moves */
+	uint32_t cancel_count;
 	struct dx_source cancel_source;
 	/* query.c's: close every query; called first by dsmx_session_close(). NULL: there never was one. */
 	void (*close_queries)(struct dsmx_session *session);
