@@ -3,9 +3,9 @@
  * 01-join DIR - orders joined with lineitem by two workers: revenue of each order priority
  * (`dsmx gen tpch --scale 0.01 -o DIR` makes the tables)
  */
+#include <dsmx/dsmx.h>
 #include <stdio.h>
 #include <string.h>
-#include <dsmx/dsmx.h>
 
 static struct dsmx_rel *table(struct dsmx_plan *plan, const char *dir, const char *name)
 {

@@ -3,11 +3,11 @@
  * 02-operator N - an engine with an operator of its own: the numbers 0 .. N - 1, added up by two workers,
  * which are this program, too, so that they have the operator: hence dsmx_worker_main() first
  */
+#include <dsmx/dsmx.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <dsmx/dsmx.h>
 
 struct series {
 	int64_t next, end, values[1024];
@@ -18,7 +18,6 @@ static int series_next(void *state, struct dsmx_stream *input, struct dsmx_cx *c
                        struct dsmx_batch *batch)
 {
 	struct series *s = (struct series *)state;
-
 	(void)input, (void)cx;
 	memset(batch, 0, sizeof(*batch));
 	while (batch->length < 1024 && s->next < s->end)
@@ -46,7 +45,8 @@ static int series_make(const void *bytes, size_t len, const struct dsmx_schema *
 
 int main(int argc, char **argv)
 {
-	static const struct dsmx_extension extensions[] = { { "series", series_make }, { NULL, NULL } };
+	static const struct dsmx_extension extensions[] = { { "series", series_make },
+		                                            { NULL, NULL } };
 	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
 	const struct dsmx_schema schema = { 1, &field };
 	int r = dsmx_worker_main(argc, argv, extensions);
@@ -64,9 +64,9 @@ int main(int argc, char **argv)
 	options.size = sizeof(options);
 	options.workers = 2;
 	options.worker_path = "/proc/self/exe";
-	struct dsmx_rel *series = dsmx_rel_extension(plan, "series", &n, sizeof(n), &schema, NULL, 0);
-	struct dsmx_measure add = { DSMX_AGG_SUM, dsmx_expr_column(plan, series, 0), NULL };
-	r = dsmx_plan_finish(plan, dsmx_rel_aggregate(plan, series, NULL, 0, &add, 1), NULL, &err);
+	struct dsmx_rel *leaf = dsmx_rel_extension(plan, "series", &n, 8, &schema, NULL, 0);
+	struct dsmx_measure add = { DSMX_AGG_SUM, dsmx_expr_column(plan, leaf, 0), NULL };
+	r = dsmx_plan_finish(plan, dsmx_rel_aggregate(plan, leaf, NULL, 0, &add, 1), NULL, &err);
 	r = r ? r : dsmx_session_open(&options, &session, &err);
 	r = r ? r : dsmx_query_start(session, plan, NULL, &query, &err);
 	r = r ? r : dsmx_query_next_batch(query, -1, &batch, &err);

@@ -202,7 +202,7 @@ struct dsmx_task_abi {
 	__u32 task;
 	__u32 attempt;
 	__u32 state; /* DSMX_STREAM_ */
-	__u64 park; /* number of the park, grows; stored after the three below */
+	__u64 park;  /* number of the park, grows; stored after the three below */
 	__u32 park_kind;
 	__u32 park_partition; /* CREDIT: the output that is full */
 	__u32 park_exchange;  /* INPUT: the exchange it reads */

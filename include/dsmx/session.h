@@ -56,16 +56,16 @@ struct dsmx_session_options {
 	enum dsmx_wait_backend wait;
 	enum dsmx_pages pages;
 	enum dsmx_isolation isolation;
-	uint64_t data_bytes;        /* of each process's rings and slabs; 0: 16 MiB */
-	uint32_t streams_per_peer;  /* size of the tables; 0: 64 */
-	uint32_t frames_per_stream; /* that may be out at once; 0: 64 */
+	uint64_t data_bytes;         /* of each process's rings and slabs; 0: 16 MiB */
+	uint32_t streams_per_peer;   /* size of the tables; 0: 64 */
+	uint32_t frames_per_stream;  /* that may be out at once; 0: 64 */
 	uint64_t overflow_max_bytes; /* on disk, for each process and query, in $DSMX_OVERFLOW_DIR,
 	                                $TMPDIR or /var/tmp; 0: 1 GiB */
-	uint64_t worker_memory_max; /* bytes for each worker's cgroup; 0: no limit */
-	const char *worker_path;    /* the dsmx-worker program; NULL: DSMX_WORKER, beside the
+	uint64_t worker_memory_max;  /* bytes for each worker's cgroup; 0: no limit */
+	const char *worker_path;     /* the dsmx-worker program; NULL: DSMX_WORKER, beside the
 	                               executable, then libexecdir */
-	const char *cgroup_root;    /* NULL: DSMX_CGROUP, then what the process is delegated */
-	const char *const *plugins; /* NULL-ended: shared objects that workers load */
+	const char *cgroup_root;     /* NULL: DSMX_CGROUP, then what the process is delegated */
+	const char *const *plugins;  /* NULL-ended: shared objects that workers load */
 	const struct dsmx_extension *extensions; /* ended by a NULL name: for the leader itself */
 	uint64_t start_timeout_ms;               /* for all workers to be ready; 0: 10 000 */
 	void (*log)(void *log_data, enum dsmx_log_level level, const char *message);
