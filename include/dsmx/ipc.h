@@ -37,6 +37,17 @@ DSMX_API uint32_t dsmx_ipc_batch_count(const struct dsmx_ipc_file *file);
 DSMX_API uint32_t dsmx_ipc_batch_rows(const struct dsmx_ipc_file *file, uint32_t batch);
 DSMX_API uint64_t dsmx_ipc_rows(const struct dsmx_ipc_file *file);
 
+/* What a file's own statistics say of a column. They are hints: a planner that believes them is at worst slow. */
+struct dsmx_ipc_stats {
+	bool has_range; /* @min and @max are set: integers, dates, timestamps, decimals of up to 18 digits */
+	int64_t min, max;
+	uint32_t dictionary_length; /* different texts there may be; 0: unknown */
+};
+
+/* dsmx_ipc_stats() - for column @column of a file, which it must have */
+DSMX_API void dsmx_ipc_stats(const struct dsmx_ipc_file *file, uint32_t column,
+                             struct dsmx_ipc_stats *ret_stats);
+
 enum dsmx_ipc_format {
 	DSMX_IPC_FILE,
 	DSMX_IPC_STREAM,

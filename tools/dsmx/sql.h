@@ -11,6 +11,7 @@
  *	sql_from, sql_expr, sql_func,	that tree bound to tables and columns
  *	sql_const, sql_date, sql_clause
  *	sql_logic			conditions taken apart and brought down
+ *	sql_estimate			how many rows there will be
  *	sql_class, sql_join		an order of joins
  *	sql_plan, sql_query		relations
  *	sql_type, sql_emit		expressions, with their types

@@ -15,16 +15,6 @@ static int member_of(const struct sql_item *group, uint32_t tables)
 	return -1;
 }
 
-double sql_rows_of_tables(const struct sql *sql, uint32_t tables)
-{
-	double most = 1;
-
-	for (uint32_t t = 0; t < sql->table_count; t++)
-		if ((tables >> t & 1) != 0 && (double)sql->tables[t].rows > most)
-			most = (double)sql->tables[t].rows;
-	return most;
-}
-
 static struct sql_class *find_class(struct sql_order *order, const struct sql_expr *expr)
 {
 	for (uint32_t i = 0; i < order->class_count; i++)
@@ -44,7 +34,7 @@ struct sql_expr *sql_class_expr(const struct sql_class *class, uint32_t set)
 static void add_to_class(struct sql_order *order, struct sql_class *class, struct sql_expr *expr,
                          uint32_t member)
 {
-	double rows = sql_rows_of_tables(order->sql, sql_tables_of(order->sql, expr));
+	double distinct = sql_distinct(order->sql, expr);
 	struct sql_expr *other = sql_class_expr(class, 1U << member);
 
 	if (other != NULL)
@@ -53,8 +43,8 @@ static void add_to_class(struct sql_order *order, struct sql_class *class, struc
 	class->owner[class->exprs.count] = member;
 	sql_push(order->sql, &class->exprs, expr);
 	class->members |= 1U << member;
-	if (class->distinct == 0 || rows < class->distinct)
-		class->distinct = rows;
+	if (class->distinct == 0 || distinct < class->distinct)
+		class->distinct = distinct;
 }
 
 static void merge_classes(struct sql_order *order, struct sql_class *into, struct sql_class *from)

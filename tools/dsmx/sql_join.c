@@ -6,10 +6,10 @@
  * (dynamic programming; SQL_TABLES_MAX bounds it). Members that an equality condition calls equal are put
  * into classes, so that a = b AND b = c lets a be joined with c first, and no equality is tested twice.
  *
- * Cardinality, without statistics of values: a filter keeps a guessed share (sql_selectivity()), and the
- * number of distinct values in a class is the row count of its smallest table, which is right wherever one
- * side is that table's key. So nation.key = customer.nation = supplier.nation counts 25 values, and joining
- * customer with supplier by it is seen as the explosion that it is.
+ * Cardinality: a filter keeps a share (sql_estimate.c), and two parts that are joined by a class have as many
+ * different values of it as its poorest member, which is right wherever one side is that table's key. So
+ * nation.key = customer.nation = supplier.nation counts 25 values, and joining customer with supplier by it is
+ * seen as the explosion that it is.
  *
  * Cost, in units of some nanoseconds per row: to build, to probe (dearer when the table leaves the
  * caches), to make the result, and to exchange: either the build side to all workers, or both sides by key.
@@ -17,11 +17,15 @@
 
 #include "sql_join.h"
 
-#define COST_BUILD         20.0
+#define COST_BUILD         15.0
+#define COST_BUILD_BYTE    0.2
 #define COST_PROBE         5.0
 #define COST_PROBE_MISS    10.0 /* more for each factor of 16 over CACHED_ROWS */
-#define COST_RESULT        5.0
-#define COST_EXCHANGE      15.0
+#define COST_KEY           8.0  /* for each key after the first, to build and to probe */
+#define COST_RESULT        3.0
+#define COST_RESULT_BYTE   0.1
+#define COST_EXCHANGE      8.0
+#define COST_EXCHANGE_BYTE 0.3
 #define COST_CROSS         1000.0
 #define CACHED_ROWS        16384.0
 #define BROADCAST_ROWS_MAX 4e6
@@ -37,19 +41,27 @@ static double probe_cost(double build_rows)
 	return cost;
 }
 
+static double exchange_cost(const struct sql_join *side)
+{
+	return side->rows * (COST_EXCHANGE + side->width * COST_EXCHANGE_BYTE);
+}
+
 /* What the join itself costs, and whether its build side is better sent to everybody. */
-static double join_cost(const struct sql *sql, double left, double right, double result,
+static double join_cost(const struct sql *sql, const struct sql_join *left,
+                        const struct sql_join *right, double result, uint32_t keys,
                         bool *ret_broadcast)
 {
-	double workers = sql->options->workers;
-	double local = left * probe_cost(right) + right * COST_BUILD + result * COST_RESULT;
-	double everybody = right * workers * (COST_EXCHANGE + COST_BUILD);
-	double by_key = (left + right) * COST_EXCHANGE;
+	double workers = sql->options->workers, more_keys = keys > 1 ? (keys - 1) * COST_KEY : 0;
+	double build = right->rows * (COST_BUILD + right->width * COST_BUILD_BYTE + more_keys);
+	double probe = left->rows * (probe_cost(right->rows) + more_keys);
+	double results = result * (COST_RESULT + (left->width + right->width) * COST_RESULT_BYTE);
+	double everybody = workers * (exchange_cost(right) + build);
+	double by_key = exchange_cost(left) + exchange_cost(right) + build;
 
-	*ret_broadcast = workers > 1 && right <= BROADCAST_ROWS_MAX && everybody <= by_key;
+	*ret_broadcast = workers > 1 && right->rows <= BROADCAST_ROWS_MAX && everybody <= by_key;
 	if (workers <= 1)
-		return local;
-	return local + (*ret_broadcast ? everybody : by_key);
+		return probe + build + results;
+	return probe + (*ret_broadcast ? everybody : by_key) + results;
 }
 
 /*
@@ -83,12 +95,15 @@ static double join_rows(const struct sql_order *order, const struct sql_join *le
 
 /* --- the search ---------------------------------------------------------------------------------------- */
 
-static bool connected(const struct sql_order *order, uint32_t a, uint32_t b)
+/* The classes that join two parts: the number of keys. */
+static uint32_t key_count(const struct sql_order *order, uint32_t a, uint32_t b)
 {
+	uint32_t count = 0;
+
 	for (uint32_t i = 0; i < order->class_count; i++)
-		if ((order->classes[i].members & a) != 0 && (order->classes[i].members & b) != 0)
-			return true;
-	return false;
+		count += (order->classes[i].members & a) != 0 &&
+		         (order->classes[i].members & b) != 0;
+	return count;
 }
 
 static void consider(struct sql_order *order, uint32_t a, uint32_t b)
@@ -96,11 +111,12 @@ static void consider(struct sql_order *order, uint32_t a, uint32_t b)
 	struct sql_join *left = order->best[a], *right = order->best[b];
 	struct sql_join *best = order->best[a | b];
 	double rows = best != NULL ? best->rows : join_rows(order, left, right, a, b);
+	uint32_t keys = key_count(order, a, b);
 	bool broadcast;
 	double cost = left->cost + right->cost +
-	              join_cost(order->sql, left->rows, right->rows, rows, &broadcast);
+	              join_cost(order->sql, left, right, rows, keys, &broadcast);
 
-	if (!connected(order, a, b))
+	if (keys == 0)
 		cost += left->rows * right->rows * COST_CROSS;
 	if (best != NULL && cost >= best->cost)
 		return;
@@ -113,6 +129,7 @@ static void consider(struct sql_order *order, uint32_t a, uint32_t b)
 		.right = right,
 		.broadcast = broadcast,
 		.rows = rows,
+		.width = left->width + right->width,
 		.base_rows =
 			left->base_rows > right->base_rows ? left->base_rows : right->base_rows,
 		.cost = cost,
@@ -192,9 +209,9 @@ static struct sql_join *order_table(struct sql *sql, struct sql_item *item)
 	join->table = item->table;
 	join->conditions = item->conditions;
 	join->base_rows = sql_rows_of_tables(sql, item->tables);
+	join->width = sql_width(sql, item->table);
 	join->rows = join->base_rows;
-	for (uint32_t i = 0; i < item->conditions.count; i++)
-		join->rows *= sql_selectivity(item->conditions.at[i]);
+	join->rows *= sql_share(sql, item->conditions.at, item->conditions.count);
 	if (join->rows < 1)
 		join->rows = 1;
 	return join;
@@ -213,13 +230,13 @@ static struct sql_join *order_left(struct sql *sql, struct sql_item *item)
 		.right = right,
 		.filters = item->filters,
 		.rows = left->rows > right->rows ? left->rows : right->rows,
+		.width = left->width + right->width,
 		.base_rows =
 			left->base_rows > right->base_rows ? left->base_rows : right->base_rows,
 	};
 	join->cost = left->cost + right->cost +
-	             join_cost(sql, left->rows, right->rows, join->rows, &join->broadcast);
-	for (uint32_t i = 0; i < item->filters.count; i++)
-		join->rows *= sql_selectivity(item->filters.at[i]);
+	             join_cost(sql, left, right, join->rows, 1, &join->broadcast);
+	join->rows *= sql_share(sql, item->filters.at, item->filters.count);
 	for (uint32_t i = 0; i < item->conditions.count; i++) {
 		struct sql_expr *condition = item->conditions.at[i];
 		bool swap = false, equal = sql_is_call(condition, DSMX_FN_EQUAL);

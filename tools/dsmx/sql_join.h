@@ -33,9 +33,6 @@ struct sql_order {
 	struct sql_list residuals;
 };
 
-/* The rows of the largest of @tables. */
-double sql_rows_of_tables(const struct sql *sql, uint32_t tables);
-
 /* Take an equality into the classes. Returns whether it says no more than they do. */
 bool sql_class_add(struct sql_order *order, struct sql_expr *condition);
 

@@ -110,6 +110,7 @@ struct sql_join {
 	struct sql_list filters;
 	bool broadcast;
 	double rows;      /* estimated, out of it */
+	double width;     /* bytes of such a row */
 	double base_rows; /* of the largest table in it */
 	double cost;
 };
@@ -224,8 +225,16 @@ struct sql_expr *sql_column(struct sql *sql, uint32_t column, int location);
 void sql_conjuncts(struct sql *sql, struct sql_expr *condition, struct sql_list *ret_list);
 /* Give each condition to the lowest part of FROM where it can be tested. */
 void sql_distribute(struct sql *sql, struct sql_item *item, const struct sql_list *conditions);
-/* The share of rows for which a condition may hold: a guess. */
-double sql_selectivity(const struct sql_expr *condition);
+/* --- sql_estimate.c -------------------------------------------------------------------------------------- */
+
+/* The share of rows for which all of @conditions hold. */
+double sql_share(struct sql *sql, struct sql_expr *const *conditions, uint32_t count);
+/* How many different values an expression may have. */
+double sql_distinct(const struct sql *sql, const struct sql_expr *expr);
+/* Bytes of a row of a table, of what the statement uses of it. */
+double sql_width(const struct sql *sql, uint32_t table);
+/* The rows of the largest of @tables. */
+double sql_rows_of_tables(const struct sql *sql, uint32_t tables);
 
 /* --- sql_join.c ----------------------------------------------------------------------------------------- */
 
