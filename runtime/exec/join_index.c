@@ -7,9 +7,9 @@
 #include "base/hash.h"
 #include "exec/large.h"
 
-/* A dense index may take as many values for each build row: up to 16 bytes of bits. */
-#define DENSE_SPREAD 64U
-#define DENSE_SMALL  (1U << 16) /* values that are worth it for any number of rows */
+/* A dense index may take so many values for each build row: 64 bytes of bits, what a hash table takes. */
+#define DENSE_SPREAD 256U
+#define DENSE_SMALL  (1U << 18) /* values that are worth it for any number of rows: 64 KiB */
 
 #define STEP_WORDS 65536U
 
