@@ -2,6 +2,8 @@
 /* The evaluator: text, lists, casts, dates. */
 #include "expressions.h"
 
+#include "plan/node.h"
+
 TEST(texts, "functions on text count characters, and a broken byte is one")
 {
 	static const struct eval_case cases[] = {
@@ -67,6 +69,8 @@ TEST(like, "LIKE takes % for any characters and _ for one")
 		      "bool: t f t f t"),
 		GIVES("(like c0 utf8:'_%_')", "utf8: '' 'a' 'ab' '\xc3\xa4' '\xc3\xa4x'",
 		      "bool: f f t f t"),
+		GIVES("(like c0 utf8:'%__')",
+		      "utf8: '\xe2\x82\xac' '\xe2\x82\xacx' 'ab' '\\xff\\xff'", "bool: f t t t"),
 		GIVES("(like c0 utf8:'%_b%c_')", "utf8: 'abcd' 'bcd' 'xbxbccd' 'abc'",
 		      "bool: t f t f"),
 		GIVES("(like c0 utf8:'%a_%a_')", "utf8: 'abab' 'aab' 'abaab'", "bool: t f t"),
@@ -237,6 +241,101 @@ TEST(times, "dates and timestamps become each other, and fall into their parts")
 	};
 
 	RUN(cases);
+}
+
+/* --- by hand ------------------------------------------------------------------------------------------ */
+
+static const struct dsmx_type utf8 = { .id = DSMX_UTF8 };
+
+static struct dsmx_expr text_literal(const char *bytes)
+{
+	struct dsmx_expr literal = { .kind = DX_EXPR_LITERAL, .type = utf8 };
+
+	literal.is_null = bytes == NULL;
+	if (bytes != NULL)
+		literal.value.text = (struct dx_text){ bytes, (uint32_t)strlen(bytes) };
+	return literal;
+}
+
+/* A predicate over column 0, run over some rows of it. */
+struct predicate {
+	struct dsmx_expr column, options[2], *args[3], expr;
+	struct dx_eval *eval;
+};
+
+static bool predicate_new(struct predicate *p, enum dx_expr_kind kind, const char *first,
+                          const char *second, uint32_t arg_count)
+{
+	p->column = (struct dsmx_expr){ .kind = DX_EXPR_COLUMN, .type = utf8, .nullable = true };
+	p->options[0] = text_literal(first);
+	p->options[1] = text_literal(second);
+	p->args[0] = &p->column;
+	p->args[1] = &p->options[0];
+	p->args[2] = &p->options[1];
+	p->expr = (struct dsmx_expr){ .kind = kind,
+		                      .type = { .id = DSMX_BOOL },
+		                      .function = DSMX_FN_EQUAL,
+		                      .args = p->args,
+		                      .arg_count = arg_count };
+	return dx_eval_new(&p->expr, &p->eval, NULL) == 0;
+}
+
+/* The value at row @row: 0, 1, or -1 for null. */
+static int predicate_at(const struct predicate *p, const struct dsmx_column *column, uint32_t rows,
+                        uint32_t row)
+{
+	struct dsmx_batch batch = {
+		.length = rows, .selected = rows, .column_count = 1, .columns = column
+	};
+	struct dx_vector vector;
+
+	if (dx_eval_run(p->eval, &batch, &vector, NULL) < 0)
+		return -2;
+	if (vector.valid != NULL && !vector.valid[row])
+		return -1;
+	return ((const uint8_t *)vector.values)[row];
+}
+
+TEST(dictionaries_change, "another dictionary at the same address is another one")
+{
+	int32_t offsets[3] = { 0, 1, 3 }, codes[2] = { 0, 1 };
+	char bytes[4] = "abc";
+	struct dsmx_column column = { .values = offsets,
+		                      .bytes = (const uint8_t *)bytes,
+		                      .codes = codes,
+		                      .dictionary_length = 2 };
+	struct predicate p;
+
+	CHECK_EQ(predicate_new(&p, DX_EXPR_CALL, "a", NULL, 2), true);
+	CHECK_EQ(predicate_at(&p, &column, 2, 0), 1);
+	CHECK_EQ(predicate_at(&p, &column, 2, 1), 0);
+	offsets[1] = 2; /* ab, c */
+	CHECK_EQ(predicate_at(&p, &column, 2, 0), 0);
+	memcpy(bytes, "bca", 3); /* bc, a */
+	CHECK_EQ(predicate_at(&p, &column, 2, 1), 1);
+	column.dictionary_length = 1;
+	codes[1] = 0;
+	CHECK_EQ(predicate_at(&p, &column, 2, 1), 0);
+	column.dictionary_length = 2;
+	codes[1] = 1;
+	CHECK_EQ(predicate_at(&p, &column, 2, 1), 1);
+	column.codes = NULL; /* plain, by the same evaluator, and back */
+	CHECK_EQ(predicate_at(&p, &column, 2, 0), 0);
+	column.codes = codes;
+	CHECK_EQ(predicate_at(&p, &column, 2, 1), 1);
+	dx_eval_free(p.eval);
+}
+
+TEST(lists_with_null, "what is not found in a list with a null is null")
+{
+	int32_t offsets[3] = { 0, 1, 2 };
+	struct dsmx_column column = { .values = offsets, .bytes = (const uint8_t *)"ab" };
+	struct predicate p;
+
+	CHECK_EQ(predicate_new(&p, DX_EXPR_IN, "a", NULL, 3), true);
+	CHECK_EQ(predicate_at(&p, &column, 2, 0), 1);
+	CHECK_EQ(predicate_at(&p, &column, 2, 1), -1);
+	dx_eval_free(p.eval);
 }
 
 int main(void)

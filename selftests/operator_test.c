@@ -283,7 +283,17 @@ TEST(comparisons_select, "comparisons of a column of any type with literals sele
 
 /* --- project ------------------------------------------------------------------------------------------ */
 
-enum { OUT_TEXT, OUT_SUM, OUT_SQUARE, OUT_TEST, OUT_JOINED, OUT_LARGE, OUT_FIXED, OUT_COLUMNS };
+enum {
+	OUT_TEXT,
+	OUT_SUM,
+	OUT_SQUARE,
+	OUT_TEST,
+	OUT_JOINED,
+	OUT_LARGE,
+	OUT_FIXED,
+	OUT_KEPT,
+	OUT_COLUMNS
+};
 
 static const struct dsmx_field projected[OUT_COLUMNS] = {
 	[OUT_TEXT] = { "text", { .id = DSMX_UTF8 }, true },
@@ -293,6 +303,7 @@ static const struct dsmx_field projected[OUT_COLUMNS] = {
 	[OUT_JOINED] = { "joined", { .id = DSMX_UTF8 }, true },
 	[OUT_LARGE] = { "large", { .id = DSMX_LARGE_UTF8 }, true },
 	[OUT_FIXED] = { "fixed", { .id = DSMX_UTF8 }, false },
+	[OUT_KEPT] = { "kept", { .id = DSMX_UTF8 }, false },
 };
 
 static struct dsmx_rel *projection(const struct over_rows *over)
@@ -308,6 +319,7 @@ static struct dsmx_rel *projection(const struct over_rows *over)
 		[OUT_JOINED] = call(over, DSMX_FN_CONCAT, column(over, TEXT), text(over, "!")),
 		[OUT_LARGE] = column(over, LARGE),
 		[OUT_FIXED] = text(over, "x"),
+		[OUT_KEPT] = call(over, DSMX_FN_COALESCE, column(over, TEXT), text(over, "?")),
 	};
 
 	return dsmx_rel_project(over->plan, over->rows, exprs, NULL, OUT_COLUMNS);
@@ -332,6 +344,9 @@ static struct table projected_rows(const struct table *rows)
 		out[OUT_JOINED].text[out[OUT_JOINED].len++] = '!';
 		out[OUT_LARGE] = row[LARGE];
 		out[OUT_FIXED] = (struct value){ .len = 1, .text = "x" };
+		out[OUT_KEPT] = row[TEXT];
+		if (row[TEXT].null)
+			out[OUT_KEPT] = (struct value){ .len = 1, .text = "?" };
 	}
 	return want;
 }

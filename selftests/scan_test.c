@@ -507,12 +507,20 @@ static int mappings(void)
 TEST(cache_is_bounded, "of files that nobody uses the cache keeps a bounded number")
 {
 	struct table rows = random_rows(1, 0, 1);
-	struct dx_cached_file *in_use, *cached;
+	struct dx_cached_file *in_use, *cached, *idle;
+	struct file first = file_new(), second = file_new();
 	struct dx_file_cache *cache;
-	struct file first = file_new();
 
 	CHECK_EQ(dx_file_cache_new(&cache), 0);
 	CHECK_EQ(file_write(&first, &rows, 10, 0, 1), true);
+	CHECK_EQ(file_write(&second, &rows, 10, 0, 1), true);
+	CHECK_EQ(dx_file_cache_get(cache, second.path, &idle, NULL), 0);
+	dx_file_cache_put(cache, idle);
+	for (int i = 0; i < 200; i++) { /* one file used often drives out none */
+		CHECK_EQ(dx_file_cache_get(cache, first.path, &in_use, NULL), 0);
+		dx_file_cache_put(cache, in_use);
+	}
+	CHECK_EQ(mappings(), 2);
 	CHECK_EQ(dx_file_cache_get(cache, first.path, &in_use, NULL), 0);
 	for (int i = 0; i < 200; i++) {
 		struct file file = file_new();
@@ -529,6 +537,7 @@ TEST(cache_is_bounded, "of files that nobody uses the cache keeps a bounded numb
 	CHECK_EQ(mappings(), 0);
 	table_free(&rows);
 	close(first.fd);
+	close(second.fd);
 }
 
 /* --- leaves ------------------------------------------------------------------------------------------- */
