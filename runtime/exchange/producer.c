@@ -102,11 +102,21 @@ static size_t choose_slab_bytes(const struct dx_producer *p)
 
 /* --- rows to frames --------------------------------------------------------------------------------------------- */
 
+/* The first frames are small, so that a small result takes little memory and comes early. */
+static size_t next_bytes(const struct dx_producer *p, const struct dx_writer *w)
+{
+	size_t bytes = p->slab_bytes;
+
+	if (w->opened < 4 && bytes > (2U * DX_PIECE_BYTES) << w->opened)
+		bytes = (2U * DX_PIECE_BYTES) << w->opened;
+	return bytes;
+}
+
 /* Returns 0 with a frame open, -EAGAIN: parked, or an error. */
 static int open_frame(struct dx_producer *p, uint32_t target, const uint32_t *row,
                       struct dsmx_error *err)
 {
-	size_t bytes = p->slab_bytes;
+	size_t bytes = next_bytes(p, &p->writers[target]);
 	bool empty = true, overflows = true;
 
 	for (uint32_t i = first_output(p, target); i < end_output(p, target); i++) {

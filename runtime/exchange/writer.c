@@ -163,6 +163,7 @@ int dx_writer_open(struct dx_writer *w, const struct dsmx_batch *batch, const ui
 	if (r < 0)
 		return dx_error(err, r, "no frame of %lld bytes: %s", (long long)bytes,
 		                dx_strerror(r));
+	w->opened++;
 	w->len_bytes = (uint32_t)bytes;
 	w->rows = 0;
 	memset(w->text_used, 0, w->schema->field_count * sizeof(*w->text_used));

@@ -33,6 +33,7 @@ struct dx_writer {
 	uint64_t seen_rows;
 	uint64_t *seen_text;
 	size_t row_bytes; /* without text */
+	uint32_t opened;  /* frames so far */
 	uint32_t *text_rooms;
 };
 
