@@ -61,6 +61,9 @@ FAST       := batch exec exchange
 FAST_FLAGS := $(if $(filter release,$(VARIANT)),-O3 -fno-math-errno)
 $(FAST:%=$(OUT)/runtime/%/%.o): SPEED := $(FAST_FLAGS)
 
+# A tracer's probe may push onto the stack of the functions in this file.
+$(OUT)/runtime/base/probe.o: SPEED := $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-mno-red-zone) -fno-lto
+
 # Sentences are cut to size by snprintf() on purpose, and rows of tables leave out what is zero: hence two that are
 # off. WERROR=no helps where a compiler knows warnings that ours did not.
 WARN := -Wall -Wextra $(if $(filter no,$(WERROR)),,-Werror) -Wshadow -Wundef -Wcast-qual -Wwrite-strings -Wstrict-prototypes \

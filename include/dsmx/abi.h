@@ -19,6 +19,7 @@
  *	struct dsmx_request_abi[peers][slots]
  *	struct dsmx_stream_abi[peers][slots]
  *	__u32 log[peers][slots][frames]	release logs: frame ids, in the order in which they came back
+ *	struct dsmx_phases_abi		how long the StartStreams of this process took, as a consumer
  *
  * Consumer C and producer P of a stream agree on the place by construction: C's request [P][i] is answered
  * by P's stream [C][i]. A word is a generation (upper 56 bits, chosen by the consumer, growing) and a state
@@ -47,7 +48,7 @@
 #define DSMX_ABI_ASSERT(cond, why) _Static_assert(cond, why)
 #endif
 
-#define DSMX_ABI_VERSION 1U
+#define DSMX_ABI_VERSION 2U
 #define DSMX_PAGE_MAGIC  0x656761702d786d64ULL /* "dmx-page", little-endian */
 #define DSMX_LINE_BYTES  64U
 
@@ -255,7 +256,7 @@ DSMX_ABI_ASSERT(sizeof(struct dsmx_request_abi) == 2 * DSMX_LINE_BYTES, "two lin
 
 /* A producer's side of a stream. */
 struct dsmx_stream_abi {
-	/* line 0: filled before RUNNING, the last three before a final state */
+	/* line 0: filled before RUNNING, start_ns before the first tail, the last three before a final state */
 	__u64 query;
 	__u32 exchange;
 	__u32 task;
@@ -277,6 +278,31 @@ struct dsmx_stream_abi {
 	__u64 reserved1[3];
 };
 DSMX_ABI_ASSERT(sizeof(struct dsmx_stream_abi) == 2 * DSMX_LINE_BYTES, "two lines");
+
+/*
+ * The five stamps of a StartStream (sent, received, started, first commit, first read) have four phases between
+ * them, which add up to the total. A stream without rows is committed and read with its end. Times are of
+ * CLOCK_MONOTONIC. Counts and histograms are since the start of the process; bucket i of a histogram counts
+ * times from 2^i ns to below 2^(i+1), bucket 0 also 0, the last one all that is longer.
+ */
+#define DSMX_PHASE_REQUEST 0U /* until the Control Service sees it */
+#define DSMX_PHASE_SPAWN   1U /* until the producer task runs; 0 where it ran already */
+#define DSMX_PHASE_FIRST   2U /* until its first frame is there */
+#define DSMX_PHASE_DELIVER 3U /* until the consumer has it */
+#define DSMX_PHASE_TOTAL   4U
+#define DSMX_PHASES        5U
+#define DSMX_PHASE_BUCKETS 48U
+
+struct dsmx_phases_abi {
+	__u64 streams; /* that have all five stamps, and are counted below */
+	__u64 unread;  /* closed before anything was read: not counted below */
+	__u64 odd; /* of the streams: a producer's stamps were out of order, and were put into it */
+	__u64 reserved[3];
+	__u64 sum_ns[DSMX_PHASES];
+	__u64 max_ns[DSMX_PHASES];
+	__u64 buckets[DSMX_PHASES][DSMX_PHASE_BUCKETS];
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_phases_abi) == 32 * DSMX_LINE_BYTES, "32 lines");
 
 /*
  * A `wanted` word is crossed when a count goes from at most `wanted` to more. Disarmed, it lies so far behind

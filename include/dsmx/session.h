@@ -211,6 +211,35 @@ struct dsmx_query_stats {
 DSMX_API void dsmx_query_stats(const struct dsmx_query *query, struct dsmx_query_stats *ret_stats);
 
 /*
+ * How long StartStreams took, from a consumer's request to its first frame (or the end of a stream without
+ * rows), and the four phases which that time is the sum of.
+ */
+enum dsmx_phase {
+	DSMX_STREAM_REQUEST, /* sent, until the producer's process sees it */
+	DSMX_STREAM_SPAWN,   /* until the producer task runs; 0 where it ran already */
+	DSMX_STREAM_FIRST,   /* until its first frame is there */
+	DSMX_STREAM_DELIVER, /* until the consumer has it */
+	DSMX_STREAM_TOTAL,
+};
+#define DSMX_STREAM_PHASES  5
+#define DSMX_STREAM_BUCKETS 48
+
+struct dsmx_phases {
+	uint64_t streams; /* that were read, and are counted below */
+	uint64_t unread;  /* closed before anything was read */
+	uint64_t
+		odd; /* of the streams: a producer's clock readings made no sense, and were bounded */
+	uint64_t sum_ns[DSMX_STREAM_PHASES];
+	uint64_t max_ns[DSMX_STREAM_PHASES];
+	/* [i]: from 2^i ns to below 2^(i+1); [0] also 0, the last one all that is longer */
+	uint64_t buckets[DSMX_STREAM_PHASES][DSMX_STREAM_BUCKETS];
+};
+
+/* dsmx_session_phases() - of all StartStreams of the session so far, in all its processes */
+DSMX_API void dsmx_session_phases(const struct dsmx_session *session,
+                                  struct dsmx_phases *ret_phases);
+
+/*
  * dsmx_query_explain() - EXPLAIN, or after the end EXPLAIN ANALYZE, of what this query runs
  *
  * @analyze: with rows, bytes, frames, waits, overflow and retries of each exchange and producer

@@ -128,6 +128,7 @@ struct dx_tx {
 	struct dx_list all;
 	uint32_t slot;
 	uint64_t generation;
+	uint32_t partition;
 	struct dsmx_stream_abi *stream;
 	uint64_t *word;
 	const struct dsmx_request_abi *request;

@@ -27,6 +27,7 @@ struct dx_layout dx_layout(uint32_t peers, uint32_t slots, uint32_t frames, uint
 	l.requests = part(&end, streams * sizeof(struct dsmx_request_abi));
 	l.streams = part(&end, streams * sizeof(struct dsmx_stream_abi));
 	l.logs = part(&end, streams * frames * sizeof(uint32_t));
+	l.phases = part(&end, sizeof(struct dsmx_phases_abi));
 	l.bytes = end;
 	return l;
 }

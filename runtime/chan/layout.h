@@ -26,6 +26,7 @@ struct dx_layout {
 	size_t requests;
 	size_t streams;
 	size_t logs;
+	size_t phases;
 	size_t bytes; /* of the page */
 };
 

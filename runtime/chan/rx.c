@@ -12,7 +12,14 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/probe.h"
 #include "chan/internal.h"
+#include "chan/phase.h"
+
+/* A probe of this stream; @extra: what only this probe says. */
+#define PROBE(name, rx, extra)                                                                     \
+	DX_PROBE(name, dx_mesh_page((rx)->mesh)->session, (rx)->request->query,                    \
+	         (rx)->request->exchange, (rx)->request->task, (rx)->request->partition, extra)
 
 static void set_word(struct dx_rx *rx, uint32_t state)
 {
@@ -67,6 +74,8 @@ static void fill_request(struct dx_rx *rx, const struct dx_stream_key *key, bool
 		dx_store_plain(&rx->peer->own_line->requests, rx->slot + 1);
 	dx_store_plain(&dx_mesh_page(mesh)->start_streams,
 	               dx_mesh_page(mesh)->start_streams + !cancel);
+	if (!cancel)
+		PROBE(ss_send, rx, key->attempt);
 	set_word(rx, cancel ? DSMX_REQUEST_CANCEL : DSMX_REQUEST_START);
 }
 
@@ -213,6 +222,22 @@ static uint32_t answer_state(const struct dx_rx *rx)
 	return DSMX_WORD_STATE(word);
 }
 
+static struct dsmx_phases_abi *phases_of(const struct dx_rx *rx)
+{
+	return DX_LAYOUT_AT(struct dsmx_phases_abi, rx->mesh->page.base, rx->mesh->layout.phases,
+	                    0);
+}
+
+/* The last stamp of this StartStream: its first frame, or its end without any. */
+static void first_read(struct dx_rx *rx, uint32_t rows)
+{
+	uint64_t now_ns = dx_now_ns();
+
+	dx_store_plain(&rx->request->first_read_ns, now_ns);
+	dx_phases_count(phases_of(rx), rx->request->sent_ns, rx->stream, now_ns);
+	PROBE(ss_read, rx, rows);
+}
+
 static int take(struct dx_rx *rx, struct dx_frame_view *ret_frame)
 {
 	struct dsmx_descriptor_abi d;
@@ -226,7 +251,7 @@ static int take(struct dx_rx *rx, struct dx_frame_view *ret_frame)
 	rx->held[d.frame / 64] |= 1ULL << (d.frame % 64);
 	rx->held_count++;
 	if (rx->ring.taken == 1)
-		dx_store_plain(&rx->request->first_read_ns, dx_now_ns());
+		first_read(rx, d.rows);
 	*ret_frame = (struct dx_frame_view){
 		.bytes = rx->data + d.offset,
 		.len_bytes = d.bytes,
@@ -277,6 +302,8 @@ int dx_rx_next(struct dx_rx *rx, struct dsmx_waker *waker, struct dx_frame_view 
 				return report(rx, err);
 			}
 			rx->ended = true;
+			if (rx->ring.taken == 0)
+				first_read(rx, 0);
 			return 0;
 		}
 	}
@@ -313,15 +340,28 @@ void dx_rx_release(struct dx_rx *rx, uint32_t id)
 		(void)dx_rx_look(rx);
 }
 
+/* A StartStream is over, read or not. */
+static void count_end(struct dx_rx *rx)
+{
+	struct dsmx_phases_abi *phases = phases_of(rx);
+
+	if (rx->request->first_read_ns == 0)
+		dx_store_plain(&phases->unread, phases->unread + 1);
+	PROBE(ss_end, rx, rx->ring.taken);
+}
+
 void dx_rx_close(struct dx_rx *rx)
 {
 	rx->closing = true;
 	rx->waker = NULL;
+	if (!rx->cancelled)
+		count_end(rx);
 	if (!rx->cancelled && !rx->ended && !is_final(answer_state(rx))) {
 		/* `taken` stands before CANCEL: frames after it come back at once. */
 		if (rx->ring.slots != NULL)
 			dx_ring_retire(&rx->ring);
 		rx->cancelled = true;
+		PROBE(ss_cancel, rx, rx->peer->index);
 		set_word(rx, DSMX_REQUEST_CANCEL);
 	}
 	wait_on(rx);

@@ -12,7 +12,13 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/probe.h"
 #include "chan/internal.h"
+
+/* A probe of this stream; @extra: what only this probe says. */
+#define PROBE(name, tx, extra)                                                                     \
+	DX_PROBE(name, dx_mesh_page((tx)->mesh)->session, (tx)->stream->query,                     \
+	         (tx)->stream->exchange, (tx)->stream->task, (tx)->partition, extra)
 
 static void wait_on(struct dx_tx *tx)
 {
@@ -87,9 +93,20 @@ static uint32_t collect(struct dx_tx *tx)
 	return count;
 }
 
+/* The fourth stamp: before the frame, or the end that comes instead of one, can be seen. */
+static void first_commit(struct dx_tx *tx, uint32_t len_bytes)
+{
+	dx_tx_started(tx);
+	dx_store_plain(&tx->stream->first_commit_ns, dx_now_ns());
+	PROBE(ss_commit, tx, len_bytes);
+}
+
 static void set_final(struct dx_tx *tx, uint32_t state)
 {
 	tx->final = true;
+	if (state == DSMX_STREAM_FIN && tx->ring.tail == 0)
+		first_commit(tx, 0);
+	PROBE(ss_fin, tx, state);
 	dx_store_plain(&tx->stream->final_tail, tx->ring.published);
 	dx_store_release(DX_EDGE_STREAM, tx->word, DSMX_WORD(tx->generation, state));
 	dx_mesh_changed(tx->mesh, tx->peer->index);
@@ -154,6 +171,7 @@ int dx_tx_open(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word
 	tx->peer = p;
 	tx->slot = slot;
 	tx->generation = DSMX_WORD_GENERATION(word);
+	tx->partition = request->partition;
 	tx->credit_bytes = credit_bytes;
 	if (set_rings(tx, page) < 0 || dx_load_acquire(DX_EDGE_REQUEST, tx->request_word) != word) {
 		int r = tx->sent == NULL || tx->ring.slots == NULL ? -ENOMEM : -ESTALE;
@@ -213,6 +231,8 @@ void dx_tx_refuse(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t w
 		struct dsmx_page_abi *page = dx_mesh_page(mesh);
 
 		dx_store_plain(&page->naks, page->naks + 1);
+		DX_PROBE(ss_nak, page->session, request->query, request->exchange, request->task,
+		         request->partition, why != NULL ? why->code : 0);
 	}
 	note_slot(p, slot);
 	*stream = answer;
@@ -220,6 +240,14 @@ void dx_tx_refuse(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t w
 	                 DX_LAYOUT_AT(uint64_t, mesh->page.base, mesh->layout.stream_words, own),
 	                 DSMX_WORD(DSMX_WORD_GENERATION(word), state));
 	dx_mesh_changed(mesh, peer);
+}
+
+void dx_tx_started(struct dx_tx *tx)
+{
+	if (tx->stream->start_ns != 0)
+		return;
+	dx_store_plain(&tx->stream->start_ns, dx_now_ns());
+	PROBE(ss_start, tx, tx->peer->index);
 }
 
 void dx_tx_set_owner(struct dx_tx *tx, struct dsmx_waker *owner)
@@ -283,7 +311,7 @@ void dx_tx_push(struct dx_tx *tx, struct dx_frame *frame, uint32_t len_bytes, ui
 	tx->out++;
 	tx->outstanding += frame->slab_bytes;
 	if (tx->ring.tail == 0)
-		dx_store_plain(&tx->stream->first_commit_ns, dx_now_ns());
+		first_commit(tx, len_bytes);
 	dx_ring_push(&tx->ring, &d);
 	if (dx_list_empty(&tx->dirty))
 		dx_list_append(&tx->mesh->tx_dirty, &tx->dirty);

@@ -77,6 +77,9 @@ void dx_tx_push(struct dx_tx *tx, struct dx_frame *frame, uint32_t len_bytes, ui
 /* The end: FIN, or ERROR with a sentence. The tx is the mesh's from here. */
 void dx_tx_finish(struct dx_tx *tx, uint32_t state, const struct dsmx_error *why);
 
+/* The task that the stream is of runs: the stamp between RUNNING and the first frame. Later calls do nothing. */
+void dx_tx_started(struct dx_tx *tx);
+
 /* Is it local: consumer and producer one process? Bytes out; frames pushed. */
 bool dx_tx_local(const struct dx_tx *tx);
 uint64_t dx_tx_outstanding(const struct dx_tx *tx);

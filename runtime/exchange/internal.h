@@ -143,6 +143,7 @@ struct dx_producer {
 	uint32_t open_outputs; /* not over */
 	bool input_ended;
 	bool running;              /* the task is the reactor's */
+	bool started;              /* it was polled: its streams have their third stamp */
 	struct dsmx_error failure; /* code 0: none */
 	uint64_t parked_since_ns;
 };

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/probe.h"
 #include "exchange/internal.h"
 
 int dx_output_init(struct dx_output *o, struct dx_producer *producer, uint32_t partition)
@@ -99,6 +100,8 @@ static int spill(struct dx_output *o, struct dx_frame *frame, uint32_t len_bytes
 
 	if (o->spill == NULL)
 		r = dx_spill_new(&p->query->spill_budget, &o->spill, &p->failure);
+	DX_PROBE(spill, dx_mesh_page(p->query->service->mesh)->session, p->query->id,
+	         p->procedure->rel->exchange.number, p->fragment.task, o->partition, len_bytes);
 	if (r == 0)
 		r = dx_spill_put(o->spill, frame->bytes, len_bytes, rows, &p->failure);
 	dx_frame_release(frame);

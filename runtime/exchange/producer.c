@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/order.h"
+#include "base/probe.h"
 #include "exchange/internal.h"
 
 static struct dx_mesh *mesh_of(const struct dx_producer *p)
@@ -248,6 +249,9 @@ static int park(struct dx_producer *p, uint32_t kind)
 {
 	struct dsmx_task_abi *r = p->record;
 
+	DX_PROBE(task_park, dx_mesh_page(mesh_of(p))->session, r->query, r->exchange, r->task, kind,
+	         r->park_partition);
+
 	if (kind == DSMX_PARK_CREDIT || kind == DSMX_PARK_SLAB)
 		r->parks++;
 	p->parked_since_ns = dx_now_ns();
@@ -259,6 +263,9 @@ static void unpark(struct dx_producer *p)
 {
 	if (p->parked_since_ns == 0)
 		return;
+	DX_PROBE(task_unpark, dx_mesh_page(mesh_of(p))->session, p->record->query,
+	         p->record->exchange, p->record->task, p->record->park_kind,
+	         dx_now_ns() - p->parked_since_ns);
 	if (p->record->park_kind == DSMX_PARK_CREDIT || p->record->park_kind == DSMX_PARK_SLAB)
 		p->record->parked_ns += dx_now_ns() - p->parked_since_ns;
 	p->parked_since_ns = 0;
@@ -300,7 +307,14 @@ static int step(struct dx_producer *p, struct dsmx_cx *cx)
 
 static int start_input(struct dx_producer *p, struct dsmx_cx *cx)
 {
-	int r = dx_exec_build(&p->fragment.env, p->procedure->rel->inputs[0], &p->op, cx->err);
+	int r;
+
+	p->started = true;
+	p->record->start_ns = dx_now_ns();
+	for (uint32_t i = 0; i < p->procedure->rel->exchange.partitions; i++)
+		if (p->outputs[i].tx != NULL)
+			dx_tx_started(p->outputs[i].tx);
+	r = dx_exec_build(&p->fragment.env, p->procedure->rel->inputs[0], &p->op, cx->err);
 
 	if (r < 0)
 		return r;
@@ -433,6 +447,8 @@ void dx_producer_attach(struct dx_producer *p, uint32_t partition, struct dx_tx 
 		return;
 	}
 	o->tx = tx;
+	if (p->started)
+		dx_tx_started(tx);
 	dx_tx_set_owner(tx, &p->task.waker);
 	if (p->running)
 		dx_task_wake(&p->task);
@@ -470,6 +486,8 @@ void dx_producer_overflow(struct dx_producer *p, const char *set)
 {
 	uint32_t exchange = p->procedure->rel->exchange.number;
 
+	DX_PROBE(deadlock, dx_mesh_page(mesh_of(p))->session, p->record->query, exchange,
+	         p->fragment.task, p->stalled.kind, p->record->park_partition);
 	if (p->procedure->rel->exchange.config.overflow_forbidden) {
 		(void)dx_error(&p->failure, -EDEADLK,
 		               "exchange %u must not overflow, and these wait for each other: %s",

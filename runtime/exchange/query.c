@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/order.h"
+#include "base/probe.h"
 #include "exchange/internal.h"
 
 /* --- the registry ------------------------------------------------------------------------------------------------- */
@@ -356,6 +357,7 @@ int dx_query_offer(struct dx_service *service, const void *bytes, size_t len,
 		dx_query_free(q);
 		return r == -EAGAIN ? -ENOSPC : r;
 	}
+	DX_PROBE(query_start, dx_mesh_page(mesh)->session, q->id);
 	publish(q, &records[index], bytes, len);
 	dx_list_append(&service->queries, &q->link);
 	*ret_query = q;
@@ -386,6 +388,7 @@ void dx_query_close(struct dx_query *q)
 	                                          dx_mesh_layout(mesh)->queries, q->record);
 
 	if (q->offered) {
+		DX_PROBE(query_end, dx_mesh_page(mesh)->session, q->id);
 		dx_store_release(DX_EDGE_PLAN, &rec->word,
 		                 DSMX_WORD(q->generation, DSMX_QUERY_CLOSED));
 		tell_all(mesh);

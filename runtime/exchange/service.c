@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/order.h"
+#include "base/probe.h"
 #include "exchange/internal.h"
 
 static uint8_t *part_of(struct dx_procedure *p, uint32_t task, uint32_t partition)
@@ -132,9 +133,13 @@ static void on_request(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint6
 	struct dx_service *service = dx_mesh_ops(mesh)->arg;
 	struct dsmx_error err = { 0 };
 	struct dx_query *q = NULL;
-	struct dx_procedure *p = find_procedure(service, req, &q, &err);
+	struct dx_procedure *p;
 	int r = -ENOENT;
 
+	if (DSMX_WORD_STATE(word) == DSMX_REQUEST_START)
+		DX_PROBE(ss_recv, dx_mesh_page(mesh)->session, req->query, req->exchange, req->task,
+		         req->partition, req->attempt);
+	p = find_procedure(service, req, &q, &err);
 	if (DSMX_WORD_STATE(word) == DSMX_REQUEST_CANCEL) {
 		if (p != NULL)
 			cancel(q, p, req);

@@ -34,6 +34,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/probe.h"
 #include "worker/supervisor.h"
 
 #define DRAIN_MS      2000U
@@ -178,6 +179,8 @@ int dx_worker_spawn(struct dx_worker *worker, struct dsmx_error *err)
 		set_state(worker, DX_WORKER_NONE);
 		return r;
 	}
+	DX_PROBE(worker_start, supervisor->start.session, worker->peer, worker->epoch,
+	         worker->process.pid);
 	worker->control = (struct dx_wait_fd){ .fd = sockets[0] };
 	worker->exit = (struct dx_wait_fd){ .fd = worker->process.pidfd };
 	set_state(worker, DX_WORKER_STARTING);

@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/probe.h"
 
 #define SWEEP_MS      20U
 #define SWEEPS_MAX    100U
@@ -74,6 +75,8 @@ void dx_supervisor_worker_exited(struct dx_supervisor *supervisor, struct dx_wor
 	const struct dx_verdict *verdict = &worker->verdict;
 	struct dx_message *out = &supervisor->out;
 
+	DX_PROBE(worker_exit, supervisor->start.session, verdict->peer, verdict->epoch,
+	         verdict->pid, verdict->reason, verdict->status);
 	if (supervisor->ending)
 		return;
 	dx_message_start(out);
