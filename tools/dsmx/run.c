@@ -26,6 +26,7 @@ enum option {
 	OPT_ANALYZE,
 	OPT_TIMING,
 	OPT_STATS,
+	OPT_PHASES,
 	OPT_REPEAT,
 	OPT_TIMEOUT,
 	OPT_EMIT_PLAN,
@@ -41,6 +42,7 @@ static const struct args_option options[] = {
 	[OPT_EXPLAIN] = { "explain", 0, NULL, "show the plan instead of running it" },
 	[OPT_ANALYZE] = { "analyze", 0, NULL, "show what each exchange did, after the result" },
 	[OPT_TIMING] = { "timing", 't', NULL, "show how long open, plan and run took" },
+	[OPT_PHASES] = { "phases", 0, NULL, "show how long StartStreams took, by phase" },
 	[OPT_STATS] = { "stats", 0, NULL, "show the counters of session and query" },
 	[OPT_REPEAT] = { "repeat", 0, "N", "run each statement N times (1)" },
 	[OPT_TIMEOUT] = { "timeout", 0, "MS", "end a statement that runs longer" },
@@ -172,6 +174,9 @@ static int take_option(struct args *args, enum option option, struct run_options
 		break;
 	case OPT_TIMING:
 		run->timing = true;
+		break;
+	case OPT_PHASES:
+		run->phases = true;
 		break;
 	case OPT_STATS:
 		run->stats = true;

@@ -24,6 +24,7 @@ struct run_options {
 	bool analyze;     /* print what ran: after a result on stderr, else on stdout */
 	bool timing;
 	bool stats;
+	bool phases; /* how long StartStreams took, after the result on stderr */
 	bool quiet;
 	uint64_t repeat;
 	uint64_t timeout_ms;

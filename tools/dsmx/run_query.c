@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/hist.h"
 #include "../lib/progress.h"
 #include "commands.h"
 #include "run.h"
@@ -185,6 +186,19 @@ static void print_analysis(struct run *run, const struct dsmx_query *query)
 	free(text);
 }
 
+/* Of this query: what the session's histograms have grown by since @before. */
+static void print_phases(const struct run *run, const struct dsmx_phases *before)
+{
+	struct dsmx_phases phases;
+
+	dsmx_session_phases(run->session, &phases);
+	hist_subtract(&phases, before);
+	fputs("StartStream: ", stderr);
+	hist_print_summary(stderr, &phases);
+	if (phases.streams > 0)
+		hist_print_phase(stderr, &phases, DSMX_STREAM_TOTAL);
+}
+
 static void write_failed(struct run *run)
 {
 	char message[128];
@@ -201,9 +215,11 @@ static void read_query(struct run *run, struct dsmx_query *query, uint64_t plan_
 {
 	struct format_state state = { .out = &run->out, .schema = dsmx_query_schema(query) };
 	struct dsmx_query_stats stats;
+	struct dsmx_phases before;
 	struct dsmx_error err = { 0 };
 	int r;
 
+	dsmx_session_phases(run->session, &before);
 	progress_start(&run->progress, run->options->quiet);
 	r = read_rows(run, query, &state, &err);
 	if (run->options->show_result)
@@ -222,6 +238,8 @@ static void read_query(struct run *run, struct dsmx_query *query, uint64_t plan_
 		print_timing(run, &stats, plan_ns, progress_clock_ns() - start);
 	if (run->options->stats)
 		print_stats(run, &stats);
+	if (run->options->phases)
+		print_phases(run, &before);
 	run->open_ns = 0;
 }
 
