@@ -269,6 +269,7 @@ install: library tools $(OUT)/dsmx.pc		## library, headers, tools, pkg-config fi
 	$(Q)ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libdsmx.so
 	$(Q)install -m 644 $(OUT)/dsmx.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(Q)$(if $(TOOL_BIN),install -m 755 $(TOOL_BIN) $(DESTDIR)$(PREFIX)/bin)
+	$(Q)install -d $(DESTDIR)$(PREFIX)/share/man/man1 && install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	$(Q)$(if $(filter dsmx-worker,$(TOOLS)),install -m 755 $(OUT)/dsmx-worker $(DESTDIR)$(LIBEXECDIR))
 
 $(OUT)/dsmx.pc: runtime/dsmx.pc.in Makefile $(OUT)/.prefix

@@ -29,6 +29,7 @@ struct run {
 	struct out out;
 	struct progress progress;
 	uint64_t open_ns;
+	bool on_terminal; /* the result goes there: no progress among its lines */
 	bool failed;
 };
 
@@ -131,6 +132,8 @@ static int read_rows(struct run *run, struct dsmx_query *query, struct format_st
 		}
 		if (r <= 0)
 			break;
+		if (run->on_terminal)
+			progress_clear(&run->progress);
 		r = show ? format->batch(state, &batch, err) : 0;
 		state->rows += batch.selected;
 		if (run->out.error != 0)
@@ -403,7 +406,7 @@ static void run_script(struct run *run, const struct run_source *source)
 
 int run_source(const struct run_options *options, const struct run_source *source)
 {
-	struct run run = { .options = options };
+	struct run run = { .options = options, .on_terminal = isatty(STDOUT_FILENO) == 1 };
 
 	catch_signals();
 	out_init(&run.out, STDOUT_FILENO);
