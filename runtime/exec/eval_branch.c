@@ -20,8 +20,8 @@
 struct open_rows {
 	bool all;
 	uint32_t count;
-	uint32_t places[DX_VECTOR_ROWS]; /* in the step's result */
-	uint32_t rows[DX_VECTOR_ROWS];   /* of the batch */
+	uint32_t *places; /* in the step's result */
+	uint32_t *rows;   /* of the batch */
 };
 
 struct branches {
@@ -304,6 +304,28 @@ static int compile_blocks(struct dx_eval *eval, const struct dsmx_expr *expr, bo
 	return 0;
 }
 
+static int take_lists(struct dx_eval *eval, struct branches *branches, bool has_taken)
+{
+	void *rooms[4] = { NULL };
+	int err = 0;
+
+	for (int i = 0; err == 0 && i < (has_taken ? 4 : 2); i++)
+		err = dx_room_take(eval, sizeof(uint32_t), &rooms[i]);
+	branches->open.places = rooms[0];
+	branches->open.rows = rooms[1];
+	branches->taken.places = rooms[2];
+	branches->taken.rows = rooms[3];
+	return err;
+}
+
+static void give_lists(struct dx_eval *eval, const struct branches *branches)
+{
+	dx_room_give(eval, branches->open.places);
+	dx_room_give(eval, branches->open.rows);
+	dx_room_give(eval, branches->taken.places);
+	dx_room_give(eval, branches->taken.rows);
+}
+
 static int compile_branches(struct dx_eval *eval, const struct dsmx_expr *expr, dx_step_run *run,
                             struct dx_step **ret_step)
 {
@@ -322,12 +344,15 @@ static int compile_branches(struct dx_eval *eval, const struct dsmx_expr *expr, 
 		free_branches(branches);
 		return -ENOMEM;
 	}
-	/* The blocks write into the result while they run: its rooms come before theirs. */
+	/* The result and the lists are in use while the blocks run: their rooms come before the blocks'. */
 	like.state = branches;
 	like.phys = dx_phys_of(expr->type);
 	err = dx_rooms_take(eval, &like);
 	if (err == 0)
+		err = take_lists(eval, branches, run == run_case);
+	if (err == 0)
 		err = compile_blocks(eval, expr, fill, branches);
+	give_lists(eval, branches);
 	if (err < 0) {
 		free_branches(branches);
 		return err;

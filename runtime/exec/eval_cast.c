@@ -104,8 +104,8 @@ static int alias(struct dx_eval *eval, struct dx_step *arg, struct dsmx_type typ
 	struct dx_step like = { .run = run_alias, .type = type, .args = &arg, .arg_count = 1 };
 
 	like.phys = arg->phys;
-	like.values_room = arg->values_room;
-	like.valid_room = arg->valid_room;
+	like.values_room = arg->held ? NULL : arg->values_room;
+	like.valid_room = arg->held ? NULL : arg->valid_room;
 	like.values = arg->values;
 	return dx_add(eval, &like, ret_step);
 }

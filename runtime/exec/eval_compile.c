@@ -13,65 +13,45 @@
 
 /* --- leaves ------------------------------------------------------------------------------------------ */
 
-struct column_state {
-	struct dx_gather *gather;
-	uint32_t column;
-};
-
-static void free_column(void *state)
-{
-	struct column_state *column = state;
-
-	dx_gather_free(column->gather);
-	free(column);
-}
-
+/* @param: the column */
 static int run_column(struct dx_eval *eval, struct dx_step *step)
 {
-	const struct column_state *column = step->state;
+	uint32_t column = (uint32_t)step->param;
 	struct dx_vector vector;
 	int err;
 
-	if (column->column >= eval->frame->column_count)
-		return dx_error(eval->err, -EINVAL, "column %u of %u", column->column,
+	if (column >= eval->frame->column_count)
+		return dx_error(eval->err, -EINVAL, "column %u of %u", column,
 		                eval->frame->column_count);
-	err = dx_gather_run(column->gather, eval->frame, column->column, &vector);
+	err = dx_gather_into(step->type, eval->frame, column, step->valid_room, step->values_room,
+	                     &vector);
 	if (err < 0)
-		return dx_error(eval->err, err, "a text of over 4 GiB in column %u",
-		                column->column);
+		return dx_error(eval->err, err, "a text of over 4 GiB in column %u", column);
 	step->valid = vector.valid;
 	step->values = vector.values;
 	return 0;
 }
 
+/* Once in a block, however often it is read there. */
 static int compile_column(struct dx_eval *eval, const struct dsmx_expr *expr,
                           struct dx_step **ret_step)
 {
-	struct dx_step like = { .run = run_column, .type = expr->type, .free_state = free_column };
-	struct column_state *column;
+	struct dx_step like = { .run = run_column, .type = expr->type, .param = expr->column };
 	int err;
 
 	for (uint32_t i = 0; i < eval->block->count; i++) {
 		struct dx_step *step = eval->block->steps[i];
 
-		if (step->run == run_column &&
-		    ((struct column_state *)step->state)->column == expr->column &&
+		if (step->run == run_column && step->param == like.param &&
 		    dsmx_type_equal(step->type, expr->type)) {
 			*ret_step = step;
 			return 0;
 		}
 	}
-	column = calloc(1, sizeof(*column));
-	if (column == NULL)
-		return -ENOMEM;
-	column->column = expr->column;
-	err = dx_gather_new(expr->type, &column->gather);
-	if (err < 0) {
-		free(column);
-		return err;
-	}
-	like.state = column;
-	return dx_add(eval, &like, ret_step);
+	err = dx_emit(eval, &like, ret_step);
+	if (err == 0)
+		(*ret_step)->held = true;
+	return err;
 }
 
 static int compile_literal(struct dx_eval *eval, const struct dsmx_expr *expr,
@@ -278,6 +258,12 @@ int dx_compile_block(struct dx_eval *eval, const struct dsmx_expr *expr, struct 
 	eval->block = block;
 	err = dx_compile(eval, expr, &block->result);
 	eval->block = outer;
+	for (uint32_t i = 0; i < block->count; i++) {
+		if (block->steps[i]->held) {
+			block->steps[i]->held = false;
+			dx_rooms_give(eval, block->steps[i]);
+		}
+	}
 	return err;
 }
 

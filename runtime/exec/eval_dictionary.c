@@ -18,6 +18,7 @@
 
 #define SMALL_BYTES  65536
 #define COLUMNS_MOST 4096
+#define STEPS_MOST   64 /* in one expression: each has an evaluator of its own */
 
 struct entries {
 	struct dx_eval *inner; /* the expression over plain columns */
@@ -254,9 +255,9 @@ int dx_compile_dictionary(struct dx_eval *eval, const struct dsmx_expr *expr,
 	struct entries *entries;
 	int err;
 
-	if (eval->plain_dictionaries || expr->arg_count == 0 || dsmx_type_is_text(expr->type) ||
-	    dx_can_fail(expr) || !one_text_column(expr, &column) || column == NULL ||
-	    column->column >= COLUMNS_MOST)
+	if (eval->plain_dictionaries || eval->dictionary_count >= STEPS_MOST ||
+	    expr->arg_count == 0 || dsmx_type_is_text(expr->type) || dx_can_fail(expr) ||
+	    !one_text_column(expr, &column) || column == NULL || column->column >= COLUMNS_MOST)
 		return 0;
 	entries = calloc(1, sizeof(*entries));
 	if (entries == NULL)
@@ -274,6 +275,7 @@ int dx_compile_dictionary(struct dx_eval *eval, const struct dsmx_expr *expr,
 	}
 	like.state = entries;
 	like.free_state = free_entries;
+	eval->dictionary_count++;
 	err = dx_emit(eval, &like, ret_step);
 	return err < 0 ? err : 1;
 }

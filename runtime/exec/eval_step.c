@@ -139,6 +139,8 @@ int dx_rooms_take(struct dx_eval *eval, struct dx_step *step)
 
 void dx_rooms_give(struct dx_eval *eval, const struct dx_step *step)
 {
+	if (step->held)
+		return;
 	dx_room_give(eval, step->values_room);
 	dx_room_give(eval, step->valid_room);
 }

@@ -12,7 +12,7 @@
 
 #include "exec/bits.h"
 #include "exec/decimal.h"
-#include "exec/eval.h"
+#include "exec/program.h"
 
 struct dx_gather {
 	struct dsmx_type type;
@@ -162,32 +162,39 @@ static int take_texts(struct dsmx_type type, const struct dsmx_column *column,
 	return longest > UINT32_MAX ? -ERANGE : 0;
 }
 
-int dx_gather_run(struct dx_gather *gather, const struct dsmx_batch *batch, uint32_t column,
-                  struct dx_vector *ret_vector)
+int dx_gather_into(struct dsmx_type type, const struct dsmx_batch *batch, uint32_t column,
+                   uint8_t *valid, void *values, struct dx_vector *ret_vector)
 {
 	const struct dsmx_column *from = &batch->columns[column];
-	struct dx_vector vector = { .type = gather->type, .values = gather->values };
-	size_t width = dsmx_type_width(gather->type);
+	struct dx_vector vector = { .type = type, .values = values };
+	size_t width = dsmx_type_width(type);
 	uint32_t first;
 	int err;
 
 	if (batch->selected > DX_VECTOR_ROWS)
 		return -EINVAL;
-	if (from->validity != NULL && !take_bits(from->validity, batch, gather->valid))
-		vector.valid = gather->valid;
-	if (dsmx_type_is_text(gather->type)) {
-		err = take_texts(gather->type, from, batch, gather->values);
+	if (from->validity != NULL && !take_bits(from->validity, batch, valid))
+		vector.valid = valid;
+	if (dsmx_type_is_text(type)) {
+		err = take_texts(type, from, batch, values);
 		if (err < 0)
 			return err;
-	} else if (gather->type.id == DSMX_BOOL) {
-		(void)take_bits(from->values, batch, gather->values);
+	} else if (type.id == DSMX_BOOL) {
+		(void)take_bits(from->values, batch, values);
 	} else if (rows_are_dense(batch, &first)) {
 		vector.values = (const uint8_t *)from->values + first * width;
 	} else {
-		take_fixed(from->values, width, batch->selection, batch->selected, gather->values);
+		take_fixed(from->values, width, batch->selection, batch->selected, values);
 	}
 	*ret_vector = vector;
 	return 0;
+}
+
+int dx_gather_run(struct dx_gather *gather, const struct dsmx_batch *batch, uint32_t column,
+                  struct dx_vector *ret_vector)
+{
+	return dx_gather_into(gather->type, batch, column, gather->valid, gather->values,
+	                      ret_vector);
 }
 
 /* --- from a vector to a column ----------------------------------------------------------------------- */

@@ -76,6 +76,7 @@ struct dx_step {
 	/* where it goes; NULL where the step has memory of its own */
 	uint8_t *valid_room;
 	void *values_room;
+	bool held; /* a column: to the end of its block, for others who read it too */
 
 	struct dx_step **args;
 	uint32_t arg_count;
@@ -111,6 +112,7 @@ struct dx_eval {
 	uint32_t made_count, made_room;
 	struct dx_room *rooms;
 	uint32_t room_count, rooms_room;
+	uint32_t dictionary_count; /* steps over dictionary entries */
 
 	/* while running */
 	const struct dsmx_batch *frame;
@@ -148,7 +150,10 @@ int dx_compile_null(struct dx_eval *eval, struct dsmx_type type,
                     struct dx_step **ret_step) DX_MUST_CHECK;
 bool dx_step_is_null(const struct dx_step *step);
 
-/* A room that a step needs beside its result, or before its operands are compiled. */
+/*
+ * A room that a step needs beside its result, or before its operands are compiled: DX_VECTOR_ROWS times
+ * @width bytes. So memory grows with an expression's depth, not with its size.
+ */
 int dx_room_take(struct dx_eval *eval, size_t width, void **ret_memory) DX_MUST_CHECK;
 void dx_room_give(struct dx_eval *eval, const void *memory);
 /* Both rooms of a result. */
@@ -199,6 +204,10 @@ int dx_compile_dictionary(struct dx_eval *eval, const struct dsmx_expr *expr,
  */
 int dx_eval_make(const struct dsmx_expr *expr, bool plain_dictionaries, struct dx_eval **ret_eval,
                  struct dsmx_error *err) DX_MUST_CHECK;
+
+/* dx_gather_run() into rooms. */
+int dx_gather_into(struct dsmx_type type, const struct dsmx_batch *batch, uint32_t column,
+                   uint8_t *valid, void *values, struct dx_vector *ret_vector) DX_MUST_CHECK;
 
 /* --- running (eval.c) --------------------------------------------------------------------------------- */
 
