@@ -237,6 +237,21 @@ static int check_start(struct dsmx_session *s, uint8_t *placement, uint32_t *ret
 	return make_cancel(s);
 }
 
+/* Tasks to distribute a plan over: the workers, or, where that was done before, as many as it got then. */
+static uint32_t tasks_of(const struct dsmx_plan *plan, uint32_t workers)
+{
+	uint32_t count = dsmx_plan_exchange_count(plan), tasks = 0;
+	struct dsmx_exchange_info info;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (dsmx_plan_exchange(plan, i, &info) != 0 || info.producer_tasks == 0)
+			return workers;
+		if (info.producer_tasks > tasks)
+			tasks = info.producer_tasks;
+	}
+	return tasks > 0 ? tasks : workers;
+}
+
 /* Distribute, encode; what runs is decoded from these bytes, here as in the workers. */
 static int offer(struct dsmx_query *q, struct dsmx_plan *plan, struct dsmx_error *err)
 {
@@ -246,7 +261,7 @@ static int offer(struct dsmx_query *q, struct dsmx_plan *plan, struct dsmx_error
 		                .overflow_max = q->session->options.overflow_max_bytes };
 	void *bytes = NULL;
 	size_t len = 0;
-	int r = dsmx_plan_distribute(plan, q->placements, err);
+	int r = dsmx_plan_distribute(plan, tasks_of(plan, q->placements), err);
 
 	if (r == 0)
 		r = dsmx_plan_encode(plan, &bytes, &len, err);
