@@ -114,7 +114,7 @@ static int read_source(const char *name, struct run_source *source)
 
 	if (fd > STDIN_FILENO)
 		close(fd);
-	source->name = name;
+	source->name = strcmp(name, "-") == 0 ? "stdin" : name;
 	source->is_plan = is_plan_name(name);
 	if (r == 0 && !source->is_plan && memchr(source->bytes, 0, source->len) != NULL)
 		r = -EILSEQ;

@@ -16,7 +16,7 @@
 
 #include "../lib/mem.h"
 
-#define PARSER_STACK_BYTES ((size_t)256 << 20)
+#define PARSER_STACK_BYTES ((size_t)64 << 20)
 
 struct parse {
 	const char *text;
