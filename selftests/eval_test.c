@@ -128,11 +128,35 @@ TEST(decimals, "decimals are exact, of both widths and any pair of scales, or ou
 		      "decimal(38,0): 1000000000000000000 NULL"),
 		GIVES("(sub c0 c1)", "decimal(18,0): 1; decimal(18,18): 0.000000000000000001",
 		      "decimal(37,18): 0.999999999999999999"),
-		GIVES("(div c0 c1)", "decimal(15,2): 1 -1 1; decimal(15,2): 2048 2048 4096",
-		      "decimal(38,10): 0.0004882813 -0.0004882813 0.0002441406"),
 		FAILS("(mul c0 c1)",
 		      "decimal(38,0): 36893488147419103231; decimal(38,0): 18446744073709551615",
 		      "value out of range: decimal(38,0) multiplication", -ERANGE),
+		GIVES("(neg c0)", "decimal(30,2): 1.25 NULL -7", "decimal(30,2): -1.25 NULL 7.00"),
+		GIVES("(abs c0)", "decimal(3,2): -1.25 NULL 7", "decimal(3,2): 1.25 NULL 7.00"),
+		GIVES("(abs c0)", "decimal(30,2): -1.25 NULL 7", "decimal(30,2): 1.25 NULL 7.00"),
+		GIVES("(eq c0 c1)", "decimal(5,2): 1.50 1.51 NULL -1; decimal(3,1): 1.5 1.5 1 -1",
+		      "bool: t f NULL t"),
+		GIVES("(lt c0 c1)", "decimal(18,0): 1 -1 0; decimal(18,18): 0.5 -0.5 0",
+		      "bool: f t f"),
+		GIVES("(lt c0 c1)",
+		      "decimal(38,0): 99999999999999999999999999999999999999 -99999999999999999999999999999999999999 0; decimal(38,38): 0.5 -0.5 0.1",
+		      "bool: f t t"),
+		GIVES("(ge c1 c0)",
+		      "decimal(38,0): 99999999999999999999999999999999999999 -99999999999999999999999999999999999999 0; decimal(38,38): 0.5 -0.5 0.1",
+		      "bool: f t t"),
+		GIVES("(le c0 c1)", "decimal(20,2): 5 5 NULL; decimal(20,2): 5 4.99 1",
+		      "bool: t f NULL"),
+	};
+
+	RUN(cases);
+}
+
+TEST(quotients,
+     "quotients of decimals have ten digits or more, the last rounded half away from zero")
+{
+	static const struct eval_case cases[] = {
+		GIVES("(div c0 c1)", "decimal(15,2): 1 -1 1; decimal(15,2): 2048 2048 4096",
+		      "decimal(38,10): 0.0004882813 -0.0004882813 0.0002441406"),
 		GIVES("(div c0 c1)", "decimal(15,2): 1.00 -2.00 NULL 1; decimal(15,2): 3 3 1 -8",
 		      "decimal(38,10): 0.3333333333 -0.6666666667 NULL -0.1250000000"),
 		FAILS("(div c0 c1)", "decimal(15,2): 1; decimal(5,0): 0",
@@ -150,21 +174,6 @@ TEST(decimals, "decimals are exact, of both widths and any pair of scales, or ou
 		      "decimal(4,2): 1.50 -1.50 NULL"),
 		FAILS("(mod c0 c1)", "decimal(5,2): 7.50; decimal(30,1): 0",
 		      "division by zero: decimal(38,2) modulus", -EDOM),
-		GIVES("(neg c0)", "decimal(30,2): 1.25 NULL -7", "decimal(30,2): -1.25 NULL 7.00"),
-		GIVES("(abs c0)", "decimal(3,2): -1.25 NULL 7", "decimal(3,2): 1.25 NULL 7.00"),
-		GIVES("(abs c0)", "decimal(30,2): -1.25 NULL 7", "decimal(30,2): 1.25 NULL 7.00"),
-		GIVES("(eq c0 c1)", "decimal(5,2): 1.50 1.51 NULL -1; decimal(3,1): 1.5 1.5 1 -1",
-		      "bool: t f NULL t"),
-		GIVES("(lt c0 c1)", "decimal(18,0): 1 -1 0; decimal(18,18): 0.5 -0.5 0",
-		      "bool: f t f"),
-		GIVES("(lt c0 c1)",
-		      "decimal(38,0): 99999999999999999999999999999999999999 -99999999999999999999999999999999999999 0; decimal(38,38): 0.5 -0.5 0.1",
-		      "bool: f t t"),
-		GIVES("(ge c1 c0)",
-		      "decimal(38,0): 99999999999999999999999999999999999999 -99999999999999999999999999999999999999 0; decimal(38,38): 0.5 -0.5 0.1",
-		      "bool: f t t"),
-		GIVES("(le c0 c1)", "decimal(20,2): 5 5 NULL; decimal(20,2): 5 4.99 1",
-		      "bool: t f NULL"),
 	};
 
 	RUN(cases);
