@@ -205,7 +205,7 @@ $(OUT)/examples/%-cxx: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
 CLANG_FORMAT ?= clang-format-19
 CHECKS       := $(filter-out checks,$(patsubst .ci/check-%,%,$(sort $(wildcard .ci/check-*))))
 
-.PHONY: demo selftests unittests run-selftests run-unittests run-demo deps deps-check deps-bench \
+.PHONY: demo selftests sim unittests run-selftests run-unittests run-demo deps deps-check deps-bench \
         check check-checks $(CHECKS:%=check-%) format
 
 # What is installed decides how to build, so `make` looks at it anew after `deps`; on all processors, unless told.
@@ -216,6 +216,9 @@ demo: deps					## install what is missing, build, run a join on two workers
 
 selftests: deps					## install what is missing, build, run the tests: TESTS='pattern' some of them
 	$(AGAIN) run-selftests
+
+sim: $(OUT)/selftests/sim_test			## the simulation with SEEDS=n random schedules
+	$(Q)DSMX_TEST_TIMEOUT=86400 DSMX_SIM_SEEDS=$(or $(SEEDS),10000) $<
 
 unittests: deps					## the same without the scripts
 	$(AGAIN) run-unittests

@@ -343,11 +343,11 @@ static int poll(struct dx_task *task, struct dsmx_cx *cx)
 			count_record(p);
 			return p->open_outputs == 0;
 		}
-		if (dsmx_cx_expired(cx)) {
+		r = step(p, cx);
+		if (r > 0 && dsmx_cx_expired(cx)) {
 			dsmx_cx_yield(cx);
 			break;
 		}
-		r = step(p, cx);
 	}
 	count_record(p);
 	return r < 0 ? r : 0;
