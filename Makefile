@@ -21,7 +21,7 @@ EXAMPLE_SRC := $(sort $(wildcard docs/examples/*.c))
 PUBLIC_H    := $(sort $(wildcard include/dsmx/*.h))
 
 # A program is built once its folder has sources; what programs share is in tools/lib.
-TOOLS     := $(foreach t,dsmx dsmx-worker dsmx-bench,$(if $(wildcard tools/$t/*.c),$t))
+TOOLS     := $(foreach t,dsmx dsmx-worker dsmx-bench dsmx-trace,$(if $(wildcard tools/$t/*.c),$t))
 TOOLS_LIB := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tools/lib/*.c)))
 tool_obj   = $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tools/$1/*.c)))
 
@@ -163,6 +163,7 @@ endef
 $(eval $(call tool,dsmx,$(PG_QUERY) -lzstd))
 $(eval $(call tool,dsmx-worker))
 $(eval $(call tool,dsmx-bench))
+$(eval $(call tool,dsmx-trace,-lncursesw -ltinfo))
 
 # A test looks behind the public headers, so it is linked with the objects themselves; one of the name
 # dsmx_x_test.c, a test of what is inside the command, with the command's objects but its main.o as well.

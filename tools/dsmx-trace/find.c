@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * find.c - which sessions there are
+ *
+ * Every process keeps the descriptor of its page, or its supervisor keeps a copy: a supervisor is an ordinary
+ * process of its user, so whoever may look into /proc/PID/fd there (the same user, or root) may read the pages
+ * of all its workers, and cannot write them. The workers themselves are closed to other processes. So all that
+ * is needed is to look for descriptors of the pages' name; a session without workers is found in its leader.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../lib/mem.h"
+#include "trace.h"
+
+#define PAGE_LINK "/memfd:dsmx-page"
+
+const char *peer_name(uint32_t peer, char buf[16])
+{
+	if (peer == DSMX_ABI_LEADER)
+		return "leader";
+	snprintf(buf, 16, "worker %u", peer - 1);
+	return buf;
+}
+
+const char *process_name(pid_t pid, char buf[32])
+{
+	char path[64];
+	FILE *file;
+
+	buf[0] = '\0';
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	file = fopen(path, "re");
+	if (file != NULL) {
+		if (fgets(buf, 32, file) != NULL)
+			buf[strcspn(buf, "\n")] = '\0';
+		fclose(file);
+	}
+	return buf;
+}
+
+/* --- the list ----------------------------------------------------------------------------------------------------- */
+
+static bool is_known(const struct sessions *sessions, const struct stat *st)
+{
+	for (uint32_t i = 0; i < sessions->count; i++)
+		for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++) {
+			const struct page *page = &sessions->list[i]->pages[p];
+
+			if (page->base != NULL && page->device == st->st_dev &&
+			    page->inode == st->st_ino)
+				return true;
+		}
+	return false;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct session *const *x = a, *const *y = b;
+
+	return (*x)->id<(*y)->id ? -1 : (*x)->id>(*y)->id;
+}
+
+static struct session *session_of(struct sessions *sessions, uint64_t id)
+{
+	struct session *s;
+
+	for (uint32_t i = 0; i < sessions->count; i++)
+		if (sessions->list[i]->id == id)
+			return sessions->list[i];
+	s = mem_alloc(sizeof(*s));
+	s->id = id;
+	sessions->list =
+		mem_resize(sessions->list, (sessions->count + 1) * sizeof(*sessions->list));
+	sessions->list[sessions->count++] = s;
+	qsort(sessions->list, sessions->count, sizeof(*sessions->list), by_id);
+	return s;
+}
+
+/* A later incarnation takes the place of the one before. */
+static void add_page(struct sessions *sessions, struct page *page)
+{
+	struct session *s = session_of(sessions, page->head.session);
+	struct page *place = &s->pages[page->head.peer];
+
+	if (place->base != NULL && place->head.epoch > page->head.epoch) {
+		page_close(page);
+		return;
+	}
+	page_close(place);
+	*place = *page;
+	if (page->head.peers > s->peers)
+		s->peers = page->head.peers;
+	if (page->head.peer == DSMX_ABI_LEADER)
+		s->leader = (pid_t)page->head.pid;
+}
+
+static void drop(struct sessions *sessions, uint32_t index)
+{
+	struct session *s = sessions->list[index];
+
+	for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++)
+		page_close(&s->pages[p]);
+	free(s);
+	sessions->count--;
+	memmove(&sessions->list[index], &sessions->list[index + 1],
+	        (sessions->count - index) * sizeof(*sessions->list));
+}
+
+void sessions_fini(struct sessions *sessions)
+{
+	while (sessions->count > 0)
+		drop(sessions, sessions->count - 1);
+	free(sessions->list);
+	sessions->list = NULL;
+}
+
+/* --- looking ------------------------------------------------------------------------------------------------------ */
+
+static void look_at_fd(struct sessions *sessions, const char *path)
+{
+	char link[64];
+	ssize_t len = readlink(path, link, sizeof(link) - 1);
+	struct page page;
+	struct stat st;
+	int r;
+
+	if (len < (ssize_t)strlen(PAGE_LINK) || strncmp(link, PAGE_LINK, strlen(PAGE_LINK)) != 0)
+		return;
+	if (stat(path, &st) < 0 || is_known(sessions, &st))
+		return;
+	r = page_open(path, &page);
+	if (r == 0)
+		add_page(sessions, &page);
+	sessions->denied += r == -EACCES || r == -EPERM;
+	sessions->other_version += r == -EPROTO;
+}
+
+static void look_at_process(struct sessions *sessions, const char *pid)
+{
+	struct dirent *entry;
+	char path[64];
+	DIR *list;
+
+	snprintf(path, sizeof(path), "/proc/%.12s/fd", pid);
+	list = opendir(path);
+	if (list == NULL) {
+		sessions->denied += errno == EACCES || errno == EPERM;
+		return;
+	}
+	while ((entry = readdir(list)) != NULL) {
+		snprintf(path, sizeof(path), "/proc/%.12s/fd/%.12s", pid, entry->d_name);
+		if (isdigit((unsigned char)entry->d_name[0]))
+			look_at_fd(sessions, path);
+	}
+	closedir(list);
+}
+
+static bool is_alive(const struct page *page)
+{
+	return page->base != NULL && (kill((pid_t)page->head.pid, 0) == 0 || errno == EPERM);
+}
+
+static bool is_wanted(const struct session *s, const struct trace_options *options)
+{
+	bool wanted = options->pid == 0, alive = false;
+
+	for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++) {
+		const struct page *page = &s->pages[p];
+
+		wanted |= page->base != NULL && page->head.pid == (uint32_t)options->pid;
+		alive |= is_alive(page);
+	}
+	return alive && wanted && (options->session == 0 || options->session == s->id);
+}
+
+void sessions_find(struct sessions *sessions, const struct trace_options *options)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	sessions->denied = sessions->other_version = 0;
+	while (proc != NULL && (entry = readdir(proc)) != NULL)
+		if (isdigit((unsigned char)entry->d_name[0]))
+			look_at_process(sessions, entry->d_name);
+	if (proc != NULL)
+		closedir(proc);
+	for (uint32_t i = sessions->count; i > 0; i--)
+		if (!is_wanted(sessions->list[i - 1], options))
+			drop(sessions, i - 1);
+}
+
+int sessions_none(const struct sessions *sessions, const struct trace_options *options)
+{
+	if (options->session != 0)
+		fprintf(stderr, "dsmx-trace: session %016" PRIx64 " is not there",
+		        options->session);
+	else if (options->pid != 0)
+		fprintf(stderr, "dsmx-trace: process %d is in no session that can be seen",
+		        (int)options->pid);
+	else
+		fputs("dsmx-trace: no session is open", stderr);
+	if (sessions->other_version > 0)
+		fputs("; one is of another version of dsmx: use the dsmx-trace of that version",
+		      stderr);
+	else if (geteuid() != 0 && sessions->denied > 0)
+		fputs(" as far as this user can see: those of others need root", stderr);
+	fputc('\n', stderr);
+	return options->pid != 0 && geteuid() != 0 && kill(options->pid, 0) < 0 && errno == EPERM
+	               ? EXIT_PERMISSION
+	               : EXIT_ERROR;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c - dsmx-trace COMMAND: the command line
+ *
+ * All commands share one set of options. Exit status: 0, 1 after an error or with nothing to trace, 2 after
+ * wrong usage, 3 without permission, 4 where this machine or build cannot do it.
+ */
+#include "../lib/args.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/hist.h"
+#include "dsmx/dsmx.h"
+#include "trace.h"
+
+static const struct command {
+	const char *name;
+	int (*main)(const struct trace_options *options);
+	const char *line;
+} commands[] = {
+	{ "top", top_main, "watch sessions, processes, tasks and streams" },
+	{ "stat", stat_main, "the counters of every process" },
+	{ "hist", hist_main, "how long StartStreams take, by phase" },
+	{ "why", why_main, "who waits for whom, and in a circle if so" },
+	{ "list", list_main, "the sessions that can be seen, and the probes" },
+	{ "doctor", doctor_main, "what works on this machine, and what to do about the rest" },
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+enum option {
+	OPT_PID,
+	OPT_SESSION,
+	OPT_DURATION,
+	OPT_INTERVAL,
+	OPT_COUNT,
+	OPT_FORMAT,
+	OPT_PHASE,
+	OPT_SORT,
+	OPT_FILTER,
+};
+
+static const struct args_option options[] = {
+	[OPT_PID] = { "pid", 'p', "PID", "only the session that this process is in" },
+	[OPT_SESSION] = { "session", 's', "ID", "only this session" },
+	[OPT_DURATION] = { "duration", 'd', "SEC", "what happens in so many seconds" },
+	[OPT_INTERVAL] = { "interval", 'i', "SEC", "again at each interval" },
+	[OPT_COUNT] = { "count", 'n', "N", "so many intervals, or samples" },
+	[OPT_FORMAT] = { "format", 0, "FORMAT", "text, json, csv or openmetrics (text)" },
+	[OPT_PHASE] = { "phase", 0, "PHASE", "request, spawn, first, deliver or total (all)" },
+	[OPT_SORT] = { "sort", 0, "COLUMN", "top: by this column" },
+	[OPT_FILTER] = { "filter", 0, "TEXT", "top: only rows with this text" },
+	{ 0 },
+};
+
+static const char footer[] =
+	"Counters and histograms are in memory that the processes share with whoever is\n"
+	"the same user, or root; reading them disturbs nobody. Exit status: 0, 1 after an\n"
+	"error or with nothing to trace, 2 after wrong usage, 3 without permission, 4\n"
+	"where this machine or build cannot do it.";
+
+static int take_seconds(const struct args *args, const char *name, double *ret_seconds)
+{
+	char *end;
+	double seconds = strtod(args->value, &end);
+
+	if (end == args->value || *end != '\0' || !(seconds >= 0.001 && seconds <= 1e6))
+		return args_wrong(args->usage, "%s takes seconds from 0.001 to 1000000, not '%s'",
+		                  name, args->value);
+	*ret_seconds = seconds;
+	return 0;
+}
+
+static int take_name(const struct args *args, const char *name, const char *const *names, int count,
+                     int *ret_index)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(args->value, names[i]) == 0) {
+			*ret_index = i;
+			return 0;
+		}
+	return args_wrong(args->usage, "there is no %s '%s'", name, args->value);
+}
+
+static int take_session(const struct args *args, uint64_t *ret_id)
+{
+	char *end;
+
+	errno = 0;
+	*ret_id = strtoull(args->value, &end, 16);
+	if (errno == 0 && *end == '\0' && *ret_id != 0 && args->value[0] != '-')
+		return 0;
+	return args_wrong(args->usage, "a session is 16 hexadecimal digits, not '%s'", args->value);
+}
+
+static int take_number(const struct args *args, const char *name, uint64_t most, uint64_t *ret)
+{
+	if (args_number(args->value, most, ret) == 0 && *ret > 0)
+		return 0;
+	return args_wrong(args->usage, "%s takes a number from 1, not '%s'", name, args->value);
+}
+
+static int take_option(const struct args *args, enum option option, struct trace_options *o)
+{
+	static const char *const formats[] = { "text", "json", "csv", "openmetrics" };
+	uint64_t number = 0;
+	int r = 0, index = 0;
+
+	switch (option) {
+	case OPT_PID:
+		r = take_number(args, "--pid", INT32_MAX, &number);
+		o->pid = (pid_t)number;
+		return r;
+	case OPT_SESSION:
+		return take_session(args, &o->session);
+	case OPT_DURATION:
+		return take_seconds(args, "--duration", &o->duration_s);
+	case OPT_INTERVAL:
+		return take_seconds(args, "--interval", &o->interval_s);
+	case OPT_COUNT:
+		return take_number(args, "--count", UINT32_MAX, &o->count);
+	case OPT_FORMAT:
+		r = take_name(args, "format", formats, 4, &index);
+		o->format = (enum format)index;
+		return r;
+	case OPT_PHASE:
+		return take_name(args, "phase", hist_phase_names, DSMX_STREAM_PHASES, &o->phase);
+	case OPT_SORT:
+		o->sort = args->value;
+		return 0;
+	case OPT_FILTER:
+		o->filter = args->value;
+		return 0;
+	}
+	return r;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	char name[32];
+	struct args_usage usage = {
+		.command = name, .usage = "[OPTION]...", .options = options, .footer = footer
+	};
+	struct trace_options o = { .phase = -1 };
+	struct args args;
+	int option, status = -1;
+	char summary[96];
+
+	snprintf(name, sizeof(name), "dsmx-trace %s", command->name);
+	snprintf(summary, sizeof(summary), "Shows %s.", command->line);
+	usage.summary = summary;
+	args_init(&args, &usage, argc, argv);
+	while (status < 0 && (option = args_next(&args)) >= 0) {
+		int r = take_option(&args, (enum option)option, &o);
+
+		if (r != 0)
+			status = r;
+	}
+	if (status < 0 && option == ARGS_EXIT)
+		status = args.status;
+	if (status < 0 && args.operand_count > 0)
+		status = args_wrong(&usage, "'%s' is too much", args.operands[0]);
+	args_fini(&args);
+	if (status >= 0)
+		return status;
+	catch_interrupts();
+	status = command->main(&o);
+	if (fflush(stdout) != 0 && status == EXIT_OK && errno != EPIPE) {
+		fprintf(stderr, "dsmx-trace: cannot write: %s\n", strerror(errno));
+		status = EXIT_ERROR;
+	}
+	return status;
+}
+
+static void print_usage(FILE *to)
+{
+	fputs("usage: dsmx-trace COMMAND [OPTION]...\n\ncommands:\n", to);
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(to, "  %-8s%s\n", commands[i].name, commands[i].line);
+	fputs("\n'dsmx-trace COMMAND --help' lists the options, dsmx-trace(1) tells more.\n", to);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+		print_usage(stdout);
+		return EXIT_OK;
+	}
+	if (strcmp(name, "--version") == 0) {
+		printf("dsmx-trace %s\n", dsmx_version());
+		return EXIT_OK;
+	}
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return run(&commands[i], argc - 1, argv + 1);
+	if (argc < 2)
+		fputs("dsmx-trace: a command is missing\n", stderr);
+	else
+		fprintf(stderr, "dsmx-trace: there is no command '%s'\n", name);
+	fputs("'dsmx-trace --help' lists the commands\n", stderr);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trace.h - what the parts of dsmx-trace share
+ *
+ *	main.c		command line, exit codes
+ *	page.c		one process's page: found, checked, mapped
+ *	find.c		all pages that we may read, as sessions
+ *	count.c		counters of a process: one table for stat, top and every format
+ *	stat.c hist.c list.c doctor.c why.c top.c	the commands
+ */
+#ifndef DSMX_TRACE_TOOL_H
+#define DSMX_TRACE_TOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "dsmx/abi.h"
+#include "dsmx/session.h"
+
+enum {
+	EXIT_OK = 0,
+	EXIT_ERROR = 1,
+	EXIT_USAGE = 2,
+	EXIT_PERMISSION = 3,
+	EXIT_UNSUPPORTED = 4,
+};
+
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV, FORMAT_OPENMETRICS };
+
+struct trace_options {
+	pid_t pid;         /* 0: any */
+	uint64_t session;  /* 0: any */
+	double duration_s; /* 0: since the start of each process; until interrupted */
+	double interval_s; /* 0: once */
+	uint64_t count;    /* 0: no limit */
+	enum format format;
+	int phase; /* DSMX_STREAM_*, -1: all */
+	const char *sort;
+	const char *filter;
+};
+
+/* --- page.c ----------------------------------------------------------------------------------------------------- */
+
+/* A page that is mapped; where its parts are. Nothing in it is ever taken for true without a check. */
+struct page {
+	const char *base;
+	size_t bytes;
+	dev_t device;
+	ino_t inode;
+	struct dsmx_page_abi
+		head; /* as it was when it was mapped: the first line does not change */
+	size_t bells, tasks, request_words, stream_words, requests, streams, phases, end;
+};
+
+/* Where the parts are, from the numbers in page->head. Returns 0, or -EBADMSG for numbers over the limits. */
+int page_layout(struct page *page);
+
+/* Map the page behind @path. Returns 0, -EACCES, -EPROTO (another version), -EBADMSG (no page of dsmx). */
+int page_open(const char *path, struct page *ret_page);
+void page_close(struct page *page);
+
+/* A copy of what is at @offset now. */
+void page_read(const struct page *page, size_t offset, void *ret_bytes, size_t len);
+struct dsmx_page_abi page_head(const struct page *page);
+struct dsmx_task_abi page_task(const struct page *page, uint32_t index);
+struct dsmx_phases_abi page_phases(const struct page *page);
+
+/* One end of a stream: what @page says about slot @slot to or from @peer. */
+struct stream_end {
+	uint64_t word;
+	union {
+		struct dsmx_request_abi request;
+		struct dsmx_stream_abi stream;
+	} is;
+};
+struct stream_end page_request(const struct page *page, uint32_t peer, uint32_t slot);
+struct stream_end page_stream(const struct page *page, uint32_t peer, uint32_t slot);
+
+/* --- find.c ----------------------------------------------------------------------------------------------------- */
+
+struct session {
+	uint64_t id;
+	pid_t leader;
+	uint32_t peers;
+	struct page pages[DSMX_ABI_PEERS]; /* by peer; base NULL: not seen */
+};
+
+struct sessions {
+	uint32_t count;
+	struct session **list; /* by id */
+	uint32_t denied;       /* processes of other users or without leave to look */
+	uint32_t other_version;
+};
+
+/* Look for what is new and what is gone; call again at each interval. Zeroed before the first call. */
+void sessions_find(struct sessions *sessions, const struct trace_options *options);
+void sessions_fini(struct sessions *sessions);
+
+/* No session: say why on stderr. Returns the exit status: EXIT_ERROR or EXIT_PERMISSION. */
+int sessions_none(const struct sessions *sessions, const struct trace_options *options);
+
+/* "leader" or "worker 3" */
+const char *peer_name(uint32_t peer, char buf[16]);
+/* The program's name, or "" if it is gone. */
+const char *process_name(pid_t pid, char buf[32]);
+
+/* --- count.c ---------------------------------------------------------------------------------------------------- */
+
+#define COUNTERS 18
+
+struct counter {
+	const char *name;
+	const char *unit; /* NULL: a count */
+	bool grows;       /* a counter; else what is there now */
+	const char *help;
+};
+extern const struct counter counters[COUNTERS];
+
+struct counts {
+	uint64_t session;
+	uint32_t peer;
+	pid_t pid;
+	uint64_t at_ns;
+	uint64_t values[COUNTERS];
+};
+
+int counter_find(const char *name); /* -1: there is none of that name */
+void counts_take(const struct session *session, uint32_t peer, struct counts *ret_counts);
+
+/* Of all processes of @sessions; the longest of each phase is the longest of all. */
+void phases_take(const struct sessions *sessions, struct dsmx_phases *ret_phases);
+
+/* --- how numbers leave ------------------------------------------------------------------------------------------- */
+
+/* @counts of @count processes, in the format of the options. @first: the first of several. */
+void write_counts(FILE *to, const struct trace_options *options, const struct counts *counts,
+                  size_t count, bool first);
+void write_phases(FILE *to, const struct trace_options *options, const struct dsmx_phases *phases,
+                  bool first);
+
+/* --- loop.c ------------------------------------------------------------------------------------------------------ */
+
+uint64_t clock_ns(void);
+/* Sleep until @until_ns. Returns false when the user interrupted. */
+bool sleep_until(uint64_t until_ns);
+void catch_interrupts(void);
+bool interrupted(void);
+
+/* --- commands: each returns the exit status ------------------------------------------------------------------------ */
+
+int list_main(const struct trace_options *options);
+int stat_main(const struct trace_options *options);
+int hist_main(const struct trace_options *options);
+int top_main(const struct trace_options *options);
+int why_main(const struct trace_options *options);
+int doctor_main(const struct trace_options *options);
+
+#endif /* DSMX_TRACE_TOOL_H */
