@@ -141,6 +141,17 @@ static int open_frame(struct dx_producer *p, uint32_t target, const uint32_t *ro
 	                      &p->task.waker, err);
 }
 
+/* A frame could not be queued: for want of memory, or its overflow failed and has said why. */
+static int no_books(struct dx_producer *p, int r, struct dsmx_error *err)
+{
+	if (p->failure.code == r)
+		*err = p->failure;
+	else
+		(void)dx_error(err, r, "exchange %u: no memory for a frame's books",
+		               p->procedure->rel->exchange.number);
+	return r;
+}
+
 /* Rows of one target from p->stalled.next on. 0: all of them are in frames. */
 static int write_target(struct dx_producer *p, struct dsmx_error *err)
 {
@@ -164,8 +175,7 @@ static int write_target(struct dx_producer *p, struct dsmx_error *err)
 		if (s->next < end)
 			r = flush_target(p, s->target);
 		if (r < 0)
-			return dx_error(err, r, "exchange %u: no memory for a frame's books",
-			                p->procedure->rel->exchange.number);
+			return no_books(p, r, err);
 	}
 	return 0;
 }
@@ -283,7 +293,7 @@ static int step(struct dx_producer *p, struct dsmx_cx *cx)
 		r = write_batch(p, cx->err);
 		if (r == -EAGAIN) {
 			r = flush_all(p);
-			return r < 0 ? r : park(p, p->stalled.kind);
+			return r < 0 ? no_books(p, r, cx->err) : park(p, p->stalled.kind);
 		}
 		return r < 0 ? r : 1;
 	}
@@ -291,13 +301,13 @@ static int step(struct dx_producer *p, struct dsmx_cx *cx)
 	if (r == 0) {
 		r = flush_all(p);
 		close_input(p);
-		return r < 0 ? r : 1;
+		return r < 0 ? no_books(p, r, cx->err) : 1;
 	}
 	if (r == -EAGAIN && cx->yielded)
 		return 0;
 	if (r == -EAGAIN) {
 		r = flush_all(p);
-		return r < 0 ? r : park(p, DSMX_PARK_INPUT);
+		return r < 0 ? no_books(p, r, cx->err) : park(p, DSMX_PARK_INPUT);
 	}
 	if (r < 0)
 		return r;
@@ -339,8 +349,8 @@ static int poll(struct dx_task *task, struct dsmx_cx *cx)
 		if (p->open_outputs == 0)
 			close_input(p);
 		if (p->input_ended) {
+			count_record(p); /* before the FIN that lets others read it */
 			end_outputs(p);
-			count_record(p);
 			return p->open_outputs == 0;
 		}
 		r = step(p, cx);
