@@ -157,6 +157,10 @@ uint32_t dx_query_place(const struct dx_query *query, uint32_t exchange, uint32_
 void dx_fragment_init(struct dx_fragment *fragment, struct dx_query *query, int exchange,
                       uint32_t task, uint32_t tasks);
 
+/* --- service.c --- */
+/* A worker: free the queries that the leader has closed. */
+void dx_service_drop_closed(struct dx_service *service);
+
 /* --- client.c --- */
 int dx_client_make(struct dx_exec_env *env, const struct dsmx_rel *rel,
                    struct dsmx_operator **ret_operator, struct dsmx_error *err) DX_MUST_CHECK;

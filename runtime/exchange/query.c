@@ -238,6 +238,9 @@ struct dx_query *dx_query_find(struct dx_service *service, uint64_t id, struct d
 		               (unsigned long long)id);
 		return NULL;
 	}
+	/* What was closed before this one was offered may have the room that it needs. */
+	if (dx_mesh_self(service->mesh) != DSMX_ABI_LEADER)
+		dx_service_drop_closed(service);
 	copy = malloc(rec.plan_bytes + 1);
 	q = query_of(&rec, (uint32_t)index);
 	if (copy == NULL || q == NULL) {

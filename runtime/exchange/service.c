@@ -154,8 +154,16 @@ static void on_request(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint6
 
 /* --- the leader's records --------------------------------------------------------------------------------------------- */
 
-static void drop_closed(struct dx_service *service, const struct dsmx_query_abi *records)
+static const struct dsmx_query_abi *leader_records(const struct dx_mesh *mesh)
 {
+	return DX_LAYOUT_PEER(struct dsmx_query_abi, dx_mesh_peer_page(mesh, DSMX_ABI_LEADER),
+	                      dx_mesh_layout(mesh)->queries, 0);
+}
+
+void dx_service_drop_closed(struct dx_service *service)
+{
+	const struct dsmx_query_abi *records = leader_records(service->mesh);
+
 	dx_list_each(link, &service->queries)
 	{
 		struct dx_query *q = DX_CONTAINER(link, struct dx_query, link);
@@ -172,15 +180,13 @@ static void on_queries(struct dx_mesh *mesh)
 {
 	struct dx_service *service = dx_mesh_ops(mesh)->arg;
 	const struct dx_layout *l = dx_mesh_layout(mesh);
-	const void *page = dx_mesh_peer_page(mesh, DSMX_ABI_LEADER);
-	const struct dsmx_query_abi *records =
-		DX_LAYOUT_PEER(struct dsmx_query_abi, page, l->queries, 0);
+	const struct dsmx_query_abi *records = leader_records(mesh);
 	struct dsmx_query_abi *own =
 		DX_LAYOUT_AT(struct dsmx_query_abi, dx_mesh_page(mesh), l->queries, 0);
 
 	if (dx_mesh_self(mesh) == DSMX_ABI_LEADER)
 		return;
-	drop_closed(service, records);
+	dx_service_drop_closed(service);
 	for (uint32_t i = 0; i < DSMX_ABI_QUERIES; i++) {
 		uint64_t word = dx_load_acquire(DX_EDGE_PLAN, &records[i].word);
 
