@@ -407,6 +407,13 @@ static struct dsmx_rel *look_at_file(struct distribute *d, struct dsmx_rel *rel)
 	return dx_plan_failed(d->plan) ? NULL : copy;
 }
 
+/* An extension of two inputs: nobody knows what it needs, but a caller who put exchanges under both. */
+static bool needs_single(const struct dsmx_rel *rel)
+{
+	return rel->kind == DX_REL_EXTENSION && rel->input_count > 1 &&
+	       (rel->inputs[0]->kind != DX_REL_EXCHANGE || rel->inputs[1]->kind != DX_REL_EXCHANGE);
+}
+
 static struct dsmx_rel *distribute(struct distribute *d, struct dsmx_rel *rel)
 {
 	struct dsmx_rel *inputs[DSMX_OPERATOR_INPUTS] = { 0 };
@@ -430,7 +437,7 @@ static struct dsmx_rel *distribute(struct distribute *d, struct dsmx_rel *rel)
 	if (rel->kind == DX_REL_EXCHANGE &&
 	    place_of(d, inputs[0]).kind == DX_PARTITIONING_REPLICATED)
 		inputs[0] = gather(d, inputs[0]); /* fails with the reason */
-	for (uint32_t i = 0; rel->kind == DX_REL_EXTENSION && rel->input_count > 1 && i < 2; i++)
+	for (uint32_t i = 0; needs_single(rel) && i < 2; i++)
 		inputs[i] = to_single(d, inputs[i]);
 	return dx_rel_over(d->plan, rel, inputs);
 }
