@@ -332,7 +332,7 @@ static struct dsmx_session *new_session(const struct dsmx_session_options *optio
 	(void)pthread_mutex_init(&session->in_use, NULL);
 	session->options = *options;
 	session->supervisor.pidfd = -1;
-	session->eventfd = -1;
+	session->eventfd = session->epoll = -1;
 	session->extensions[0] = options->extensions;
 	dx_list_init(&session->queries);
 	session->leases.budget_bytes = options->data_bytes / 4;
@@ -429,6 +429,8 @@ void dsmx_session_close(struct dsmx_session *session)
 	dx_reactor_free(session->reactor);
 	if (session->eventfd >= 0)
 		(void)close(session->eventfd);
+	if (session->epoll >= 0)
+		(void)close(session->epoll);
 	(void)pthread_mutex_destroy(&session->in_use);
 	free(session);
 }

@@ -149,8 +149,8 @@ int dsmx_session_estimate(const struct dsmx_session_options *options,
 	e.processes = o.workers == 0 ? 1 : o.workers + 2;
 	e.total_bytes = meshed * (e.page_bytes_per_process + e.data_bytes_per_process) +
 	                (e.processes - 1) * PROCESS_BYTES;
-	/* Two segments, the wait's, an eventfd; the supervisor's socket and pidfd; two pidfds of each worker. */
-	e.fds = 4 + (o.workers == 0 ? 0 : 2 + 2 * o.workers);
+	/* Two segments, the wait's, an eventfd, dsmx_session_fd()'s; the supervisor's socket and pidfd; two pidfds of each worker. */
+	e.fds = 5 + (o.workers == 0 ? 0 : 2 + 2 * o.workers);
 	*ret_estimate = e;
 	return 0;
 }

@@ -14,6 +14,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -63,6 +64,21 @@ static int root_poll(struct dx_task *task, struct dsmx_cx *cx)
 	return r == 0 ? 1 : r;
 }
 
+/* The root is over: whoever produces for it learns so now, not when the application closes the query. */
+static void stop_root(struct dsmx_query *q)
+{
+	if (q->root_runs)
+		dx_task_stop(&q->root);
+	q->root_runs = q->has_batch = false;
+	if (q->stream != NULL)
+		q->stream->ops->close(q->stream);
+	q->stream = NULL;
+	if (q->op != NULL)
+		q->op->ops->free(q->op);
+	q->op = NULL;
+	dx_mesh_flush(q->session->mesh);
+}
+
 static void root_end(struct dx_task *task, int result, const struct dsmx_error *err)
 {
 	struct dsmx_query *q = DX_CONTAINER(task, struct dsmx_query, root);
@@ -70,6 +86,7 @@ static void root_end(struct dx_task *task, int result, const struct dsmx_error *
 	q->root_runs = false;
 	if (result > 0) {
 		q->state = DX_QUERY_ENDED;
+		stop_root(q);
 		return;
 	}
 	q->error = *err;
@@ -84,7 +101,7 @@ static void root_end(struct dx_task *task, int result, const struct dsmx_error *
 static void fail(struct dsmx_query *q)
 {
 	q->state = DX_QUERY_FAILED;
-	q->has_batch = false;
+	stop_root(q);
 	q->stats.run_ns = dx_now_ns() - q->start_ns;
 }
 
@@ -192,11 +209,14 @@ static void close_queries(struct dsmx_session *s)
 
 void dsmx_query_cancel(struct dsmx_query *query)
 {
+	static const uint64_t one = 1;
 	int saved = errno;
 
 	dx_store_plain(&query->cancelled, 1);
 	dx_bump_own(&query->session->cancel_count);
 	dx_wake(&query->session->cancel_count);
+	if (query->session->eventfd >= 0) /* somebody may poll it */
+		(void)!write(query->session->eventfd, &one, sizeof(one));
 	errno = saved;
 }
 
@@ -412,6 +432,7 @@ int dsmx_query_next_batch(struct dsmx_query *query, int64_t timeout_ms,
 
 	if (r < 0)
 		return r;
+	dx_session_unpoll(query->session);
 	r = wait_for_batch(query, until(timeout_ms), err);
 	if (r == 1) {
 		query->given = true;
@@ -429,6 +450,7 @@ int dsmx_query_next(struct dsmx_query *query, int64_t timeout_ms, struct ArrowAr
 
 	if (r < 0)
 		return r;
+	dx_session_unpoll(query->session);
 	r = wait_for_batch(query, until(timeout_ms), err);
 	if (r == 1) {
 		r = dx_lease_export(&query->session->leases, dsmx_query_schema(query),
@@ -459,12 +481,7 @@ void dsmx_query_close(struct dsmx_query *query)
 {
 	if (query == NULL)
 		return;
-	if (query->root_runs)
-		dx_task_stop(&query->root);
-	if (query->stream != NULL)
-		query->stream->ops->close(query->stream);
-	if (query->op != NULL)
-		query->op->ops->free(query->op);
+	stop_root(query);
 	dx_query_close(query->inner);
 	release_leaves(query);
 	dx_list_unlink(&query->link);
@@ -485,15 +502,4 @@ void dsmx_query_stats(const struct dsmx_query *query, struct dsmx_query_stats *r
 int dsmx_query_explain(const struct dsmx_query *query, bool analyze, char **ret_text)
 {
 	return dx_query_text(query->inner, analyze, ret_text);
-}
-
-/* --- a descriptor to poll ------------------------------------------------------------------------------------------------ */
-
-int dsmx_session_fd(struct dsmx_session *session)
-{
-	int fd = dx_wait_pollable(dx_reactor_wait(session->reactor));
-
-	if (fd >= 0)
-		return fd;
-	return session->eventfd >= 0 ? session->eventfd : -EOPNOTSUPP;
 }

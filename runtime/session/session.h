@@ -4,6 +4,7 @@
  *
  *	open.c		its processes: start, handshake, end
  *	options.c	what the caller asked for, what it will take, what it got
+ *	fd.c		the descriptor that the application may poll
  *	query.c		its queries
  */
 #ifndef DX_SESSION_SESSION_H
@@ -53,6 +54,7 @@ struct dsmx_session {
 	struct dx_cgroup group;
 	char state_path[DX_CGROUP_PATH]; /* its file in the registry */
 	int eventfd; /* what peers write to where the wait has no descriptor to poll; -1: none */
+	int epoll;   /* what the application polls there; -1: it never asked */
 
 	struct dsmx_session_info info;
 	char isolation[32];
@@ -77,6 +79,11 @@ const struct dx_verdict *dx_session_verdict(const struct dsmx_session *session, 
 
 /* A verdict as an error: code -EOWNERDEAD, worker, reason, status, sentence. Returns the code. */
 int dx_session_verdict_error(const struct dx_verdict *verdict, struct dsmx_error *err);
+
+/* --- fd.c */
+
+/* The application is here: what its descriptor told is about to be looked at. */
+void dx_session_unpoll(struct dsmx_session *session);
 
 /* --- options.c */
 
