@@ -142,6 +142,35 @@ TEST(kill_worker,
 	}
 }
 
+TEST(kill_retry,
+     "a query that may run again gives its answer though a worker was killed before the first row")
+{
+	struct dsmx_query_options options = { .size = sizeof(options), .retry = true };
+
+	for (int round = 0; round < 3; round++) {
+		struct dsmx_session *session;
+		const struct dsmx_schema *schema;
+		struct dsmx_query_stats stats;
+		struct dsmx_query *query;
+		struct dsmx_error err;
+		int64_t sum;
+
+		CHECK_EQ(open_session(3, &session, &err), 0);
+		CHECK_EQ(start_query_with(session, KIND_GROUPS, 30000000, &options, &query, &err),
+		         0);
+		schema = dsmx_query_schema(query);
+		CHECK_EQ(warm_up(query, KIND_GROUPS, &err), 1);
+		CHECK_EQ(kill(dsmx_session_worker_pid(session, (uint32_t)round), SIGKILL), 0);
+		CHECK_EQ(drain(query, KIND_GROUPS, &sum, &err), 0);
+		CHECK_EQ(sum, sum_of(30000000));
+		dsmx_query_stats(query, &stats);
+		CHECK_EQ(stats.retries, 1);
+		CHECK_EQ(dsmx_query_schema(query) == schema, 1);
+		dsmx_query_close(query);
+		dsmx_session_close(session);
+	}
+}
+
 TEST(kill_supervisor,
      "the supervisor killed in mid-query: an error that says so within a second, and nothing left")
 {

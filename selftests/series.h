@@ -112,17 +112,24 @@ static inline struct dsmx_plan *make_plan(enum kind kind, int64_t end)
 	return plan;
 }
 
-static inline int start_query(struct dsmx_session *session, enum kind kind, int64_t end,
-                              struct dsmx_query **ret_query, struct dsmx_error *err)
+static inline int start_query_with(struct dsmx_session *session, enum kind kind, int64_t end,
+                                   const struct dsmx_query_options *options,
+                                   struct dsmx_query **ret_query, struct dsmx_error *err)
 {
 	struct dsmx_plan *plan = make_plan(kind, end);
 	int r;
 
 	if (plan == NULL)
 		return dx_error(err, -ENOMEM, "no plan");
-	r = dsmx_query_start(session, plan, NULL, ret_query, err);
+	r = dsmx_query_start(session, plan, options, ret_query, err);
 	dsmx_plan_free(plan);
 	return r;
+}
+
+static inline int start_query(struct dsmx_session *session, enum kind kind, int64_t end,
+                              struct dsmx_query **ret_query, struct dsmx_error *err)
+{
+	return start_query_with(session, kind, end, NULL, ret_query, err);
 }
 
 /* Read to the end: the sum of all first columns, or of the sums. Returns 0 or the failure. */

@@ -71,6 +71,7 @@ struct dx_query {
 	uint32_t attempt;
 	uint64_t plan_hash;
 	struct dsmx_plan *plan;
+	bool plan_taken; /* the session keeps it */
 	uint32_t placements;
 	uint8_t placement[64];
 	struct dx_spill_budget spill_budget;

@@ -152,7 +152,8 @@ void dx_query_free(struct dx_query *q)
 	q->closing = true;
 	free_procedures(q);
 	dx_record_drop(q->root_record);
-	dsmx_plan_free(q->plan);
+	if (!q->plan_taken)
+		dsmx_plan_free(q->plan);
 	dx_list_unlink(&q->link);
 	if (q->plan_frame != NULL)
 		dx_frame_release(q->plan_frame);
@@ -341,6 +342,7 @@ int dx_query_offer(struct dx_service *service, const void *bytes, size_t len,
 	memcpy(q->placement, offer->placement, offer->placements);
 	q->leaves = offer->leaves;
 	q->spill_budget.max_bytes = offer->overflow_max;
+	q->attempt = offer->attempt;
 	r = load(service, bytes, len, q, err);
 	if (r == 0) {
 		q->root_record = dx_record_take(q, DSMX_ROOT_TASK, 0);
@@ -407,6 +409,12 @@ void dx_query_root_park(struct dx_query *q, uint32_t kind)
 uint64_t dx_query_id(const struct dx_query *q)
 {
 	return q->id;
+}
+
+struct dsmx_plan *dx_query_take_plan(struct dx_query *q)
+{
+	q->plan_taken = true;
+	return q->plan;
 }
 
 const struct dsmx_plan *dx_query_plan(const struct dx_query *q)

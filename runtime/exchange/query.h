@@ -33,6 +33,7 @@ struct dx_offer {
 	uint32_t placements;
 	const struct dsmx_leaf *leaves;
 	uint64_t overflow_max;
+	uint32_t attempt; /* 0 the first time */
 };
 
 /*
@@ -57,6 +58,8 @@ void dx_query_close(struct dx_query *query);
 
 uint64_t dx_query_id(const struct dx_query *query);
 const struct dsmx_plan *dx_query_plan(const struct dx_query *query);
+/* Leader: keep the plan when the query is closed right after this; the caller's. */
+struct dsmx_plan *dx_query_take_plan(struct dx_query *query);
 
 /* Sums over every process's task records (live or dead) and the root. */
 void dx_query_sum(const struct dx_query *query, struct dsmx_query_stats *stats);

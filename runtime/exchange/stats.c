@@ -99,9 +99,9 @@ static void note_exchange(void *arg, uint32_t exchange, char *buf, size_t len, c
 		*ret_below = below.bytes;
 	(void)snprintf(buf, len,
 	               "rows=%" PRIu64 " frames=%" PRIu64 " bytes=%" PRIu64 " local=%" PRIu64
-	               " waits=%" PRIu64 " waited=%.3fms overflow=%" PRIu64 " retries=0",
+	               " waits=%" PRIu64 " waited=%.3fms overflow=%" PRIu64 " retries=%u",
 	               rows, sum.ring_frames, sum.ring_bytes, sum.local_frames, sum.waits,
-	               (double)parked_ns / 1e6, sum.overflow_bytes);
+	               (double)parked_ns / 1e6, sum.overflow_bytes, q->attempt);
 }
 
 int dx_query_text(const struct dx_query *q, bool analyze, char **ret_text)

@@ -20,8 +20,6 @@
 #include "base/err.h"
 #include "base/order.h"
 
-#define CAUSE_NS (100 * DX_NS_PER_MS)
-
 /* --- the root's task --------------------------------------------------------------------------------------- */
 
 static int start_root(struct dsmx_query *q, struct dsmx_cx *cx)
@@ -64,12 +62,11 @@ static int root_poll(struct dx_task *task, struct dsmx_cx *cx)
 	return r == 0 ? 1 : r;
 }
 
-/* The root is over: whoever produces for it learns so now, not when the application closes the query. */
-static void stop_root(struct dsmx_query *q)
+void dx_query_stop_root(struct dsmx_query *q)
 {
 	if (q->root_runs)
 		dx_task_stop(&q->root);
-	q->root_runs = q->has_batch = false;
+	q->root_runs = q->root_parked = q->has_batch = false;
 	if (q->stream != NULL)
 		q->stream->ops->close(q->stream);
 	q->stream = NULL;
@@ -86,83 +83,21 @@ static void root_end(struct dx_task *task, int result, const struct dsmx_error *
 	q->root_runs = false;
 	if (result > 0) {
 		q->state = DX_QUERY_ENDED;
-		stop_root(q);
+		dx_query_stop_root(q);
 		return;
 	}
 	q->error = *err;
 	if (q->error.code != result)
 		(void)dx_error(&q->error, result, "%s", dx_strerror(result));
-	q->state = DX_QUERY_FAILING;
-	q->cause_deadline_ns = dx_now_ns() + CAUSE_NS;
+	dx_query_failing(q);
 }
 
-/* --- failing -------------------------------------------------------------------------------------------------- */
-
-static void fail(struct dsmx_query *q)
+static void begin_root(struct dsmx_query *q)
 {
-	q->state = DX_QUERY_FAILED;
-	stop_root(q);
-	q->stats.run_ns = dx_now_ns() - q->start_ns;
-}
-
-static bool is_symptom(int code)
-{
-	return code == -EOWNERDEAD || code == -ECANCELED || code == -EPIPE;
-}
-
-/* The supervisor's word on any dead process that this query was dealt to. */
-static bool find_verdict(struct dsmx_query *q)
-{
-	struct dsmx_session *s = q->session;
-
-	for (uint32_t i = 0; i < q->placements; i++) {
-		uint32_t peer = q->placement[i];
-		const struct dx_verdict *v =
-			dx_session_verdict(s, peer, dx_mesh_epoch(s->mesh, peer));
-		int exchange = q->error.exchange;
-
-		if (v == NULL)
-			continue;
-		(void)dx_session_verdict_error(v, &q->error);
-		q->error.exchange = exchange;
-		return true;
-	}
-	return false;
-}
-
-static void look_for_cause(struct dsmx_query *q)
-{
-	struct dsmx_error cause;
-
-	if (q->state != DX_QUERY_FAILING)
-		return;
-	if (is_symptom(q->error.code)) {
-		if (dx_query_cause(q->inner, &cause))
-			q->error = cause;
-		else if (q->session->broken.code != 0)
-			q->error = q->session->broken;
-		else if (!find_verdict(q) && dx_now_ns() < q->cause_deadline_ns)
-			return;
-	}
-	fail(q);
-}
-
-/* What ends a query from outside. */
-static void look_outside(struct dsmx_query *q)
-{
-	if (q->state != DX_QUERY_RUNNING && q->state != DX_QUERY_FAILING)
-		return;
-	if (dx_load_plain(&q->cancelled) != 0) {
-		(void)dx_error(&q->error, -ECANCELED, "the query was cancelled");
-		fail(q);
-	} else if (dx_now_ns() >= q->deadline_ns) {
-		(void)dx_error(&q->error, -ETIMEDOUT, "the query did not end within its %llu ms",
-		               (unsigned long long)((q->deadline_ns - q->start_ns) / DX_NS_PER_MS));
-		fail(q);
-	} else if (q->session->broken.code != 0) {
-		q->error = q->session->broken;
-		fail(q);
-	}
+	q->state = DX_QUERY_RUNNING;
+	q->root = (struct dx_task){ .name = "root", .poll = root_poll, .end = root_end };
+	q->root_runs = true;
+	dx_task_start(q->session->reactor, &q->root);
 }
 
 /* --- waking from outside ----------------------------------------------------------------------------------------- */
@@ -223,13 +158,16 @@ void dsmx_query_cancel(struct dsmx_query *query)
 /* --- start ---------------------------------------------------------------------------------------------------------- */
 
 /* Workers that are there and whose segments everybody has mapped; the leader alone where there are none. */
-static uint32_t place(const struct dsmx_session *s, uint8_t *ret_placement)
+static uint32_t place(const struct dsmx_session *s, uint8_t *ret_placement, uint64_t *ret_epochs)
 {
 	uint32_t count = 0;
 
-	for (uint32_t p = 1; p <= s->options.workers; p++)
-		if (dx_mesh_alive(s->mesh, p) && dx_mesh_mapped_by_all(s->mesh, p))
-			ret_placement[count++] = (uint8_t)p;
+	for (uint32_t p = 1; p <= s->options.workers; p++) {
+		if (!dx_mesh_alive(s->mesh, p) || !dx_mesh_mapped_by_all(s->mesh, p))
+			continue;
+		ret_epochs[count] = dx_mesh_epoch(s->mesh, p);
+		ret_placement[count++] = (uint8_t)p;
+	}
 	if (s->options.workers == 0)
 		ret_placement[count++] = DSMX_ABI_LEADER;
 	return count;
@@ -237,21 +175,22 @@ static uint32_t place(const struct dsmx_session *s, uint8_t *ret_placement)
 
 static uint64_t deadline_of(const struct dsmx_query_options *options, uint64_t start_ns)
 {
-	if (options == NULL || options->timeout_ms == 0)
+	if (options->timeout_ms == 0)
 		return DX_NEVER;
 	return start_ns + options->timeout_ms * DX_NS_PER_MS;
 }
 
-static int check_start(struct dsmx_session *s, uint8_t *placement, uint32_t *ret_count,
-                       struct dsmx_error *err)
+static int check_start(struct dsmx_query *q, struct dsmx_error *err)
 {
+	struct dsmx_session *s = q->session;
+
 	if (s->broken.code != 0) {
 		if (err != NULL)
 			*err = s->broken;
 		return s->broken.code;
 	}
-	*ret_count = place(s, placement);
-	if (*ret_count == 0)
+	q->placements = place(s, q->placement, q->epochs);
+	if (q->placements == 0)
 		return dx_error(err, -EOWNERDEAD,
 		                "no worker of the session is alive: open another session");
 	return make_cancel(s);
@@ -279,16 +218,41 @@ static int offer(struct dsmx_query *q, struct dsmx_plan *plan, struct dsmx_error
 		                .placements = q->placements,
 		                .leaves = q->leaves,
 		                .overflow_max = q->session->options.overflow_max_bytes };
-	void *bytes = NULL;
-	size_t len = 0;
 	int r = dsmx_plan_distribute(plan, tasks_of(plan, q->placements), err);
 
 	if (r == 0)
-		r = dsmx_plan_encode(plan, &bytes, &len, err);
+		r = dsmx_plan_encode(plan, &q->bytes, &q->len_bytes, err);
 	if (r == 0)
-		r = dx_query_offer(q->session->service, bytes, len, &how, &q->inner, err);
-	free(bytes);
+		r = dx_query_offer(q->session->service, q->bytes, q->len_bytes, &how, &q->inner,
+		                   err);
 	return r;
+}
+
+/* The same bytes under a new id, on the workers that are alive now; nothing was given out yet. */
+int dx_query_again(struct dsmx_query *q)
+{
+	struct dx_offer how = { .placement = q->placement,
+		                .leaves = q->leaves,
+		                .overflow_max = q->session->options.overflow_max_bytes,
+		                .attempt = (uint32_t)q->stats.retries + 1 };
+	struct dx_query *inner;
+	int r;
+
+	q->placements = place(q->session, q->placement, q->epochs);
+	how.placements = q->placements;
+	if (q->placements == 0)
+		return -EOWNERDEAD;
+	r = dx_query_offer(q->session->service, q->bytes, q->len_bytes, &how, &inner, NULL);
+	if (r < 0)
+		return r;
+	dx_query_stop_root(q);
+	if (q->schema_plan == NULL)
+		q->schema_plan = dx_query_take_plan(q->inner);
+	dx_query_close(q->inner);
+	q->inner = inner;
+	q->stats.retries++;
+	begin_root(q);
+	return 0;
 }
 
 static int start(struct dsmx_session *s, struct dsmx_plan *plan,
@@ -303,20 +267,20 @@ static int start(struct dsmx_session *s, struct dsmx_plan *plan,
 	q->session = s;
 	q->start_ns = start_ns;
 	q->deadline_ns = deadline_of(options, q->start_ns);
-	q->leaves = options == NULL ? NULL : options->leaves;
-	r = check_start(s, q->placement, &q->placements, err);
+	q->leaves = options->leaves;
+	q->retry = options->retry;
+	r = check_start(q, err);
 	if (r == 0)
 		r = offer(q, plan, err);
 	if (r < 0) {
+		free(q->bytes);
 		free(q);
 		return r;
 	}
 	q->stats.plan_ns = dx_now_ns() - q->start_ns;
 	dx_list_append(&s->queries, &q->link);
 	s->close_queries = close_queries;
-	q->root = (struct dx_task){ .name = "root", .poll = root_poll, .end = root_end };
-	q->root_runs = true;
-	dx_task_start(s->reactor, &q->root);
+	begin_root(q);
 	*ret_query = q;
 	return 0;
 }
@@ -325,17 +289,20 @@ int dsmx_query_start(struct dsmx_session *session, struct dsmx_plan *plan,
                      const struct dsmx_query_options *options, struct dsmx_query **ret_query,
                      struct dsmx_error *err)
 {
+	struct dsmx_query_options o = { 0 };
 	uint64_t start_ns = dx_now_ns();
 	int r;
 
 	if (session == NULL || plan == NULL || ret_query == NULL ||
-	    (options != NULL && options->size < sizeof(*options)))
+	    (options != NULL && options->size < offsetof(struct dsmx_query_options, retry)))
 		return dx_error(err, -EINVAL,
 		                "a session, a plan and a place for the query are needed");
+	if (options != NULL)
+		memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
 	r = dx_session_enter(session, err);
 	if (r < 0)
 		return r;
-	r = start(session, plan, options, start_ns, ret_query, err);
+	r = start(session, plan, &o, start_ns, ret_query, err);
 	dx_session_leave(session);
 	return r;
 }
@@ -380,8 +347,7 @@ static int turn_until_batch(struct dsmx_query *q, uint64_t until_ns, struct dsmx
 		uint64_t deadline = q->deadline_ns < until_ns ? q->deadline_ns : until_ns;
 		int r;
 
-		look_outside(q);
-		look_for_cause(q);
+		dx_query_judge(q);
 		if (q->state == DX_QUERY_FAILED) {
 			if (err != NULL)
 				*err = q->error;
@@ -481,16 +447,19 @@ void dsmx_query_close(struct dsmx_query *query)
 {
 	if (query == NULL)
 		return;
-	stop_root(query);
+	dx_query_stop_root(query);
 	dx_query_close(query->inner);
 	release_leaves(query);
 	dx_list_unlink(&query->link);
+	dsmx_plan_free(query->schema_plan);
+	free(query->bytes);
 	free(query);
 }
 
 const struct dsmx_schema *dsmx_query_schema(const struct dsmx_query *query)
 {
-	return dsmx_plan_schema(dx_query_plan(query->inner));
+	return dsmx_plan_schema(query->schema_plan != NULL ? query->schema_plan
+	                                                   : dx_query_plan(query->inner));
 }
 
 void dsmx_query_stats(const struct dsmx_query *query, struct dsmx_query_stats *ret_stats)

@@ -38,6 +38,23 @@ struct dsmx_query {
 	const struct dsmx_leaf *leaves;
 	uint32_t placements;
 	uint8_t placement[64];
+	uint64_t epochs[64]; /* of the processes at @placement */
+	bool retry;
+	void *bytes; /* of the plan, to run it again */
+	size_t len_bytes;
+	struct dsmx_plan
+		*schema_plan; /* of the first run, whose schema was given out; NULL: this is it */
 };
+
+/* --- query.c */
+/* The root is over: whoever produces for it learns so now, not when the application closes the query. */
+void dx_query_stop_root(struct dsmx_query *query);
+int dx_query_again(struct dsmx_query *query) DX_MUST_CHECK;
+
+/* --- cause.c */
+/* The root's stream broke: q->error says how. */
+void dx_query_failing(struct dsmx_query *query);
+/* What ends the query from outside, and what became of a cause. */
+void dx_query_judge(struct dsmx_query *query);
 
 #endif /* DX_SESSION_QUERY_H */

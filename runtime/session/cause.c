@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cause.c - why a query failed, and whether it may run again
+ *
+ * A stream that broke says that its producer is dead, or was cancelled: symptoms. Within 100 ms the cause is
+ * known: the earliest error of an operator, or the supervisor's verdict on a worker. If that is a death, the
+ * caller allowed it and has received no row, the whole query runs again under a new id; rows of the old one
+ * cannot be mistaken for rows of the new.
+ */
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/order.h"
+#include "session/query.h"
+
+#define CAUSE_NS    (100 * DX_NS_PER_MS)
+#define RETRIES_MAX 3
+
+void dx_query_failing(struct dsmx_query *q)
+{
+	q->state = DX_QUERY_FAILING;
+	q->cause_deadline_ns = dx_now_ns() + CAUSE_NS;
+}
+
+static void fail(struct dsmx_query *q)
+{
+	q->state = DX_QUERY_FAILED;
+	dx_query_stop_root(q);
+	q->stats.run_ns = dx_now_ns() - q->start_ns;
+}
+
+static bool is_symptom(int code)
+{
+	return code == -EOWNERDEAD || code == -ECANCELED || code == -EPIPE;
+}
+
+/* The supervisor's word on any dead process that this query was dealt to. */
+static bool find_verdict(struct dsmx_query *q)
+{
+	struct dsmx_session *s = q->session;
+
+	for (uint32_t i = 0; i < q->placements; i++) {
+		uint32_t peer = q->placement[i];
+		const struct dx_verdict *v = dx_session_verdict(s, peer, q->epochs[i]);
+		int exchange = q->error.exchange;
+
+		if (v == NULL)
+			continue;
+		(void)dx_session_verdict_error(v, &q->error);
+		q->error.exchange = exchange;
+		return true;
+	}
+	return false;
+}
+
+/* A worker's death is the cause, the caller allowed it, and has seen nothing: the same again. */
+static bool may_run_again(const struct dsmx_query *q)
+{
+	return q->retry && q->error.reason != DSMX_EXIT_NONE && q->stats.rows == 0 &&
+	       !q->has_batch && q->leaves == NULL && q->session->broken.code == 0 &&
+	       q->stats.retries < RETRIES_MAX;
+}
+
+static void look_for_cause(struct dsmx_query *q)
+{
+	struct dsmx_error cause;
+
+	if (q->state != DX_QUERY_FAILING)
+		return;
+	if (is_symptom(q->error.code)) {
+		if (dx_query_cause(q->inner, &cause))
+			q->error = cause;
+		else if (q->session->broken.code != 0)
+			q->error = q->session->broken;
+		else if (!find_verdict(q) && dx_now_ns() < q->cause_deadline_ns)
+			return;
+	}
+	if (!may_run_again(q) || dx_query_again(q) < 0)
+		fail(q);
+}
+
+/* What ends a query from outside. */
+static void look_outside(struct dsmx_query *q)
+{
+	if (q->state != DX_QUERY_RUNNING && q->state != DX_QUERY_FAILING)
+		return;
+	if (dx_load_plain(&q->cancelled) != 0) {
+		(void)dx_error(&q->error, -ECANCELED, "the query was cancelled");
+		fail(q);
+	} else if (dx_now_ns() >= q->deadline_ns) {
+		(void)dx_error(&q->error, -ETIMEDOUT, "the query did not end within its %llu ms",
+		               (unsigned long long)((q->deadline_ns - q->start_ns) / DX_NS_PER_MS));
+		fail(q);
+	} else if (q->session->broken.code != 0) {
+		q->error = q->session->broken;
+		fail(q);
+	}
+}
+
+void dx_query_judge(struct dsmx_query *q)
+{
+	look_outside(q);
+	look_for_cause(q);
+}
