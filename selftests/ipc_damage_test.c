@@ -196,40 +196,39 @@ static const uint8_t *place_of(const struct dsmx_ipc_file *file, enum place plac
 	abort();
 }
 
+static const struct {
+	enum place place;
+	size_t width;
+	int64_t value;
+	int code;
+	const char *said;
+} contradiction_rows[] = {
+	{ NODE_ROWS, 8, 2, -EBADMSG,
+	  "record batch 0: column 0 has 2 rows and 0 nulls, the batch 3 rows" },
+	{ NODE_NULLS, 8, -1, -EBADMSG, "-1 nulls" },
+	{ NODE_NULLS, 8, 4, -EBADMSG, "4 nulls" },
+	{ NODE_NULLS, 8, 1, -EBADMSG, "buffer 0 has 0 bytes where the rows need 1" },
+	{ CODED_NULLS, 8, 2, -EBADMSG, "its nulls are not as many as it says" },
+	{ BUFFER_OFFSET, 8, 4, -EBADMSG, "buffer 4 begins at 4, which is no multiple of 8" },
+	{ BUFFER_OFFSET, 8, 1 << 20, -EBADMSG, "buffer 4 reaches beyond the body" },
+	{ BUFFER_OFFSET, 8, -8, -EBADMSG, "buffer 4 reaches beyond the body" },
+	{ BUFFER_LENGTH, 8, 47, -EBADMSG, "buffer 4 has 47 bytes where the rows need 48" },
+	{ BUFFER_LENGTH, 8, INT64_MAX, -EBADMSG, "buffer 4 reaches beyond the body" },
+	{ TEXT_LENGTH, 8, 5, -EBADMSG, "column 0 (t): its offsets do not ascend within its bytes" },
+	{ TEXT_OFFSET, 4, 9, -EBADMSG, "column 0 (t): its offsets do not ascend" },
+	{ TEXT_OFFSET, 4, -1, -EBADMSG, "column 0 (t): its offsets do not ascend" },
+	{ DECIMAL, 8, INT64_MAX, -EBADMSG,
+	  "column 1 (d): a decimal has more digits than its type" },
+	{ CODE, 4, 2, -EBADMSG, "column 2 (c): a code points beyond its dictionary" },
+	{ CODE, 4, -1, -EBADMSG, "column 2 (c): a code points beyond its dictionary" },
+	{ NULL_CODE, 4, -1, 0, NULL },
+	{ NULL_CODE, 4, 2, 0, NULL },
+	{ ENTRY_NULLS, 8, 1, -EBADMSG, "dictionary 0: buffer 0 has 0 bytes" },
+	{ ENTRY_OFFSET, 4, 7, -EBADMSG, "dictionary 2: its offsets do not ascend" },
+};
+
 TEST(contradictions, "each rule of a record batch that is broken in a file without hash is told")
 {
-	static const struct {
-		enum place place;
-		size_t width;
-		int64_t value;
-		int code;
-		const char *said;
-	} rows[] = {
-		{ NODE_ROWS, 8, 2, -EBADMSG,
-		  "record batch 0: column 0 has 2 rows and 0 nulls, the batch 3 rows" },
-		{ NODE_NULLS, 8, -1, -EBADMSG, "-1 nulls" },
-		{ NODE_NULLS, 8, 4, -EBADMSG, "4 nulls" },
-		{ NODE_NULLS, 8, 1, -EBADMSG, "buffer 0 has 0 bytes where the rows need 1" },
-		{ CODED_NULLS, 8, 2, -EBADMSG, "its nulls are not as many as it says" },
-		{ BUFFER_OFFSET, 8, 4, -EBADMSG,
-		  "buffer 4 begins at 4, which is no multiple of 8" },
-		{ BUFFER_OFFSET, 8, 1 << 20, -EBADMSG, "buffer 4 reaches beyond the body" },
-		{ BUFFER_OFFSET, 8, -8, -EBADMSG, "buffer 4 reaches beyond the body" },
-		{ BUFFER_LENGTH, 8, 47, -EBADMSG, "buffer 4 has 47 bytes where the rows need 48" },
-		{ BUFFER_LENGTH, 8, INT64_MAX, -EBADMSG, "buffer 4 reaches beyond the body" },
-		{ TEXT_LENGTH, 8, 5, -EBADMSG,
-		  "column 0 (t): its offsets do not ascend within its bytes" },
-		{ TEXT_OFFSET, 4, 9, -EBADMSG, "column 0 (t): its offsets do not ascend" },
-		{ TEXT_OFFSET, 4, -1, -EBADMSG, "column 0 (t): its offsets do not ascend" },
-		{ DECIMAL, 8, INT64_MAX, -EBADMSG,
-		  "column 1 (d): a decimal has more digits than its type" },
-		{ CODE, 4, 2, -EBADMSG, "column 2 (c): a code points beyond its dictionary" },
-		{ CODE, 4, -1, -EBADMSG, "column 2 (c): a code points beyond its dictionary" },
-		{ NULL_CODE, 4, -1, 0, NULL },
-		{ NULL_CODE, 4, 2, 0, NULL },
-		{ ENTRY_NULLS, 8, 1, -EBADMSG, "dictionary 0: buffer 0 has 0 bytes" },
-		{ ENTRY_OFFSET, 4, 7, -EBADMSG, "dictionary 2: its offsets do not ascend" },
-	};
 	static const struct dsmx_field fields[3] = {
 		{ "t", { .id = DSMX_UTF8 }, true },
 		{ "d", { .id = DSMX_DECIMAL, .precision = 38, .scale = 3 }, false },
@@ -257,7 +256,7 @@ TEST(contradictions, "each rule of a record batch that is broken in a file witho
 	bytes = load_file(fd, &len);
 	disguise(bytes, len);
 	fd_path(fd, path);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < sizeof(contradiction_rows) / sizeof(contradiction_rows[0]); i++) {
 		struct dsmx_error err = { .message = "nothing" };
 		struct dsmx_ipc_file *file;
 		off_t at;
@@ -265,10 +264,11 @@ TEST(contradictions, "each rule of a record batch that is broken in a file witho
 
 		store_file(fd, bytes, len);
 		CHECK_EQ(dsmx_ipc_open(path, &file, NULL), 0);
-		at = place_of(file, rows[i].place) - file->map;
+		at = place_of(file, contradiction_rows[i].place) - file->map;
 		dsmx_ipc_close(file);
-		CHECK_EQ(pwrite(fd, &rows[i].value, rows[i].width, at), rows[i].width);
-		CHECK_EQ(open_and_read(path, 3), rows[i].code);
+		CHECK_EQ(pwrite(fd, &contradiction_rows[i].value, contradiction_rows[i].width, at),
+		         contradiction_rows[i].width);
+		CHECK_EQ(open_and_read(path, 3), contradiction_rows[i].code);
 		ret = dsmx_ipc_open(path, &file, &err);
 		for (uint32_t column = 0; column < 3 && ret == 0; column++) {
 			struct dsmx_column opened;
@@ -281,9 +281,12 @@ TEST(contradictions, "each rule of a record batch that is broken in a file witho
 		}
 		if (ret == 0)
 			dsmx_ipc_close(file);
-		if (rows[i].said != NULL && strstr(err.message, rows[i].said) == NULL)
+		if (contradiction_rows[i].said != NULL &&
+		    strstr(err.message, contradiction_rows[i].said) == NULL)
 			printf("# said '%s'\n", err.message);
-		CHECK_EQ(rows[i].said == NULL || strstr(err.message, rows[i].said) != NULL, true);
+		CHECK_EQ(contradiction_rows[i].said == NULL ||
+		                 strstr(err.message, contradiction_rows[i].said) != NULL,
+		         true);
 	}
 	free(bytes);
 	close(fd);
