@@ -47,6 +47,21 @@ static void leave_waker(struct dx_mesh *mesh, struct dsmx_waker *waker)
 	mesh->slab_wakers[mesh->slab_waker_count++] = waker;
 }
 
+/*
+ * An eighth of the memory is for those that have nothing out. Else a query that nobody reads could take all of it,
+ * within its credit, before the next one starts.
+ */
+static int64_t alloc(struct dx_mesh *mesh, size_t len_bytes, bool may_use_reserve,
+                     size_t *ret_slab_bytes)
+{
+	size_t all = dx_slab_bytes(mesh->slabs);
+
+	if (!may_use_reserve && len_bytes <= dx_slab_longest(mesh->slabs) &&
+	    dx_slab_used(mesh->slabs) + len_bytes > all - all / 8)
+		return -EAGAIN;
+	return dx_slab_alloc(mesh->slabs, len_bytes, may_use_reserve, ret_slab_bytes);
+}
+
 int dx_frame_new(struct dx_mesh *mesh, size_t len_bytes, bool may_use_reserve,
                  struct dsmx_waker *waker, struct dx_frame **ret_frame)
 {
@@ -54,12 +69,12 @@ int dx_frame_new(struct dx_mesh *mesh, size_t len_bytes, bool may_use_reserve,
 	size_t slab_bytes = 0;
 	int64_t offset;
 
-	offset = dx_slab_alloc(mesh->slabs, len_bytes, may_use_reserve, &slab_bytes);
+	offset = alloc(mesh, len_bytes, may_use_reserve, &slab_bytes);
 	if (offset == -EAGAIN) {
 		/* Look before giving up: much may have come back unnoticed. */
 		dx_list_each(link, &mesh->tx_all)(void)
 			dx_tx_look(DX_CONTAINER(link, struct dx_tx, all));
-		offset = dx_slab_alloc(mesh->slabs, len_bytes, may_use_reserve, &slab_bytes);
+		offset = alloc(mesh, len_bytes, may_use_reserve, &slab_bytes);
 	}
 	if (offset == -EAGAIN && waker != NULL)
 		leave_waker(mesh, waker);

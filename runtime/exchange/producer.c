@@ -117,8 +117,11 @@ static size_t next_bytes(const struct dx_producer *p, const struct dx_writer *w)
 static int open_frame(struct dx_producer *p, uint32_t target, const uint32_t *row,
                       struct dsmx_error *err)
 {
-	size_t bytes = next_bytes(p, &p->writers[target]);
+	struct dx_writer *w = &p->writers[target];
+	size_t bytes = next_bytes(p, w);
+	enum dx_writer_memory memory;
 	bool empty = true, overflows = true;
+	int r = -EAGAIN;
 
 	for (uint32_t i = first_output(p, target); i < end_output(p, target); i++) {
 		struct dx_output *o = &p->outputs[i];
@@ -134,11 +137,15 @@ static int open_frame(struct dx_producer *p, uint32_t target, const uint32_t *ro
 		}
 	}
 	p->stalled.kind = DSMX_PARK_SLAB;
-	return dx_writer_open(&p->writers[target], &p->stalled.batch, row, bytes,
-	                      overflows ? DX_MEMORY_PRIVATE
-	                      : empty   ? DX_MEMORY_RESERVED
-	                                : DX_MEMORY_SLAB,
-	                      &p->task.waker, err);
+	memory = overflows ? DX_MEMORY_PRIVATE : empty ? DX_MEMORY_RESERVED : DX_MEMORY_SLAB;
+	if (memory != DX_MEMORY_RESERVED || bytes > DX_PIECE_BYTES)
+		r = dx_writer_open(w, &p->stalled.batch, row, bytes, memory,
+		                   memory == DX_MEMORY_RESERVED ? NULL : &p->task.waker, err);
+	/* What is set aside is a piece: rather a small frame than none. */
+	if (memory == DX_MEMORY_RESERVED && r == -EAGAIN)
+		r = dx_writer_open(w, &p->stalled.batch, row, DX_PIECE_BYTES, memory,
+		                   &p->task.waker, err);
+	return r;
 }
 
 /* A frame could not be queued: for want of memory, or its overflow failed and has said why. */
