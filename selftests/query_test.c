@@ -1,0 +1,707 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A query's life as an application sees it, over real processes: read to the end or not, closed, cancelled, timed
+ * out, polled, beside others; its arrays kept; its failures told; its deadlocks broken.
+ */
+#include <poll.h>
+#include <pthread.h>
+
+#include "engine.h"
+
+#define TINY setenv("DSMX_TINY", "1", 1)
+
+static const uint32_t worker_counts[] = { 0, 1, 2 };
+
+/* An endless or finite query of series.h, with or without a limit over it. */
+static struct dsmx_query *begin(struct dsmx_session *session, enum kind kind, int64_t end)
+{
+	struct dsmx_query *query = NULL;
+	struct dsmx_error err;
+
+	if (start_query(session, kind, end, &query, &err) != 0)
+		printf("# start: %s\n", err.message);
+	return query;
+}
+
+static bool goes_on(struct dsmx_session *session)
+{
+	struct dsmx_error err = { .message = "" };
+	bool fine = true;
+
+	for (int kind = 0; fine && kind < KIND_COUNT; kind++) {
+		struct dsmx_query *query = begin(session, (enum kind)kind, 54321);
+		int64_t sum = 0;
+
+		fine = query != NULL && drain(query, (enum kind)kind, &sum, &err) == 0 &&
+		       sum == sum_of(54321);
+		dsmx_query_close(query);
+	}
+	if (!fine)
+		printf("# the next query: %s\n", err.message);
+	return fine;
+}
+
+/* --- ended early ----------------------------------------------------------------------------------------------- */
+
+TEST(query_limit,
+     "a limit over endless rows ends, and its producers with it, before the query is closed")
+{
+	for (size_t i = 0; i < DX_ARRAY_LEN(worker_counts); i++) {
+		struct dsmx_session_options options = engine_options(worker_counts[i]);
+		struct dsmx_session *session = open_engine(&options);
+
+		for (int shuffle = 0; shuffle < 2; shuffle++) {
+			struct dsmx_plan *plan = plan_new();
+			struct dsmx_rel *rel = rel_series(plan, ENDLESS, 100);
+			uint64_t start_ns = dx_now_ns(), rows;
+			struct dsmx_query *query;
+			struct dsmx_error err;
+
+			if (shuffle != 0)
+				rel = rel_hash(plan, rel, 0, NULL);
+			rel = dsmx_rel_limit(plan, rel_gather(plan, rel), 0, 1);
+			CHECK_EQ(plan_end(plan, rel, 2), 0);
+			CHECK_EQ(dsmx_query_start(session, plan, NULL, &query, &err), 0);
+			CHECK_EQ(read_all(query, NULL, &rows, &err), 0);
+			CHECK_EQ(rows, 1);
+			CHECK(dx_now_ns() - start_ns < DX_NS_PER_S);
+			/* Those in this process have only its calls to run in. */
+			CHECK(worker_counts[i] == 0 || producers_end(session));
+			dsmx_query_close(query);
+			dsmx_plan_free(plan);
+		}
+		CHECK(goes_on(session));
+		dsmx_session_close(session);
+	}
+}
+
+/* Frames come back when the mesh looks next: at the application's next call. */
+static bool memory_comes_back(struct dsmx_session *session)
+{
+	uint64_t until_ns = dx_now_ns() + DX_NS_PER_S;
+
+	while (dx_slab_used(dx_mesh_slabs(session->mesh)) > 0 && dx_now_ns() < until_ns)
+		(void)dx_reactor_turn(session->reactor, 0);
+	return dx_slab_used(dx_mesh_slabs(session->mesh)) == 0;
+}
+
+TEST(query_close, "a query closed at any moment leaves no memory in use, and the session goes on")
+{
+	static const int moments[] = { -1, 0, 1, 3, 20 }; /* batches read; -1: not even asked */
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(worker_counts); i++) {
+		struct dsmx_session_options options = engine_options(worker_counts[i]);
+		struct dsmx_session *session = open_engine(&options);
+		struct dsmx_batch batch;
+		struct dsmx_error err;
+
+		for (int round = 0; round < 40; round++) {
+			int moment = moments[round % (int)DX_ARRAY_LEN(moments)];
+			enum kind kind = (enum kind)(round % KIND_COUNT);
+			struct dsmx_query *query = begin(session, kind, ENDLESS);
+
+			CHECK(query != NULL);
+			if (kind == KIND_GROUPS && moment > 0)
+				moment = 0;
+			if (moment == 0 && (worker_counts[i] > 0 || kind != KIND_GROUPS))
+				(void)dsmx_query_next_batch(query, 0, &batch, &err);
+			for (int n = 0; n < moment; n++)
+				CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, &err), 1);
+			dsmx_query_close(query);
+			CHECK(memory_comes_back(session));
+		}
+		CHECK(goes_on(session));
+		CHECK_EQ(dx_slab_strays(dx_mesh_slabs(session->mesh)), 0);
+		dsmx_session_close(session);
+	}
+}
+
+TEST(query_close_tight,
+     "queries that need every stream of the tables can follow each other closely")
+{
+	struct dsmx_session_options options = engine_options(2);
+	struct dsmx_session *session;
+	struct dsmx_batch batch;
+	struct dsmx_error err;
+
+	options.streams_per_peer = 2; /* all that the shuffle needs */
+	session = open_engine(&options);
+	for (int round = 0; round < 300; round++) {
+		struct dsmx_query *query = begin(session, KIND_SHUFFLE, round % 2 ? ENDLESS : 5000);
+		int64_t sum;
+		int r;
+
+		CHECK(query != NULL);
+		r = round % 2 ? dsmx_query_next_batch(query, 5000, &batch, &err)
+		              : drain(query, KIND_SHUFFLE, &sum, &err);
+		if (r < 0)
+			printf("# round %d: %s\n", round, err.message);
+		CHECK_EQ(r, round % 2);
+		dsmx_query_close(query);
+	}
+	dsmx_session_close(session);
+}
+
+/* --- cancelled ------------------------------------------------------------------------------------------------- */
+
+static struct dsmx_query *to_cancel;
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	dsmx_query_cancel(to_cancel);
+}
+
+static void *cancel_soon(void *query)
+{
+	(void)usleep(3000);
+	dsmx_query_cancel(query);
+	return NULL;
+}
+
+enum how { FROM_THREAD, FROM_HANDLER, BEFORE_NEXT, HOW_COUNT };
+
+TEST(query_cancel,
+     "a cancel from a thread, a signal handler or before the first next ends the query, for good")
+{
+	for (int i = 0; i < 2 * HOW_COUNT * KIND_COUNT; i++) {
+		struct dsmx_session_options options =
+			engine_options(i < HOW_COUNT * KIND_COUNT ? 2 : 0);
+		enum kind kind = (enum kind)(i / HOW_COUNT % KIND_COUNT);
+		struct sigaction heard = { .sa_handler = on_alarm, .sa_flags = SA_RESTART }, before;
+		struct dsmx_session *session;
+		struct itimerspec soon = { .it_value = { .tv_nsec = 3000000 } };
+		struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+		uint64_t start_ns;
+		struct dsmx_batch batch;
+		struct dsmx_error err;
+		pthread_t thread;
+		timer_t timer;
+		int r = 1;
+
+		options.wait = i % 2 == 0 ? DSMX_WAIT_AUTO : DSMX_WAIT_FUTEX;
+		session = open_engine(&options);
+		to_cancel = begin(session, kind, ENDLESS);
+		CHECK(to_cancel != NULL);
+		CHECK_EQ(sigaction(SIGUSR1, &heard, &before), 0);
+		CHECK_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+		if (i % HOW_COUNT == FROM_THREAD)
+			CHECK_EQ(pthread_create(&thread, NULL, cancel_soon, to_cancel), 0);
+		else if (i % HOW_COUNT == FROM_HANDLER)
+			CHECK_EQ(timer_settime(timer, 0, &soon, NULL), 0);
+		else
+			dsmx_query_cancel(to_cancel);
+		start_ns = dx_now_ns();
+		while (r == 1)
+			r = dsmx_query_next_batch(to_cancel, 5000, &batch, &err);
+		CHECK_EQ(r, -ECANCELED);
+		CHECK_EQ(err.code, -ECANCELED);
+		CHECK(dx_now_ns() - start_ns < DX_NS_PER_S);
+		if (i % HOW_COUNT == FROM_THREAD)
+			CHECK_EQ(pthread_join(thread, NULL), 0);
+		CHECK_EQ(timer_delete(timer), 0);
+		CHECK_EQ(sigaction(SIGUSR1, &before, NULL), 0);
+		CHECK(options.workers == 0 || producers_end(session));
+		CHECK(goes_on(session));
+		CHECK_EQ(dsmx_query_next_batch(to_cancel, 5000, &batch, &err), -ECANCELED);
+		dsmx_query_close(to_cancel);
+		dsmx_session_close(session);
+	}
+}
+
+TEST(query_timeout, "a statement that takes too long fails, a call that does only returns")
+{
+	for (size_t i = 0; i < DX_ARRAY_LEN(worker_counts); i++) {
+		struct dsmx_session_options options = engine_options(worker_counts[i]);
+		struct dsmx_query_options limits = { .size = sizeof(limits), .timeout_ms = 80 };
+		struct dsmx_session *session = open_engine(&options);
+		struct dsmx_plan *plan = make_plan(KIND_GROUPS, ENDLESS);
+		uint64_t start_ns = dx_now_ns(), took_ns;
+		struct dsmx_query *query;
+		struct dsmx_batch batch;
+		struct dsmx_error err;
+
+		CHECK_EQ(dsmx_query_start(session, plan, &limits, &query, &err), 0);
+		CHECK_EQ(dsmx_query_next_batch(query, 20, &batch, &err), -ETIMEDOUT);
+		took_ns = dx_now_ns() - start_ns;
+		CHECK(took_ns >= 20 * DX_NS_PER_MS);
+		CHECK_EQ(dsmx_query_next_batch(query, -1, &batch, &err), -ETIMEDOUT);
+		took_ns = dx_now_ns() - start_ns;
+		CHECK(strstr(err.message, "80 ms") != NULL);
+		CHECK(took_ns >= 80 * DX_NS_PER_MS && took_ns < 80 * DX_NS_PER_MS + DX_NS_PER_S);
+		CHECK(worker_counts[i] == 0 || producers_end(session));
+		CHECK(goes_on(session));
+		CHECK_EQ(dsmx_query_next_batch(query, -1, &batch, &err), -ETIMEDOUT);
+		dsmx_query_close(query);
+		dsmx_plan_free(plan);
+		dsmx_session_close(session);
+	}
+}
+
+/* --- a descriptor to poll -------------------------------------------------------------------------------------- */
+
+TEST(query_poll, "next without blocking, and poll between, gets all rows on both wait back ends")
+{
+	for (int i = 0; i < 2 * KIND_COUNT * (int)DX_ARRAY_LEN(worker_counts); i++) {
+		struct dsmx_session_options options =
+			engine_options(worker_counts[i / 2 / KIND_COUNT]);
+		enum kind kind = (enum kind)(i / 2 % KIND_COUNT);
+		struct dsmx_session *session;
+		struct dsmx_query *query;
+		struct dsmx_batch batch;
+		struct dsmx_error err;
+		struct pollfd fd = { .events = POLLIN };
+		int batches = 0, polls = 0, r;
+
+		options.wait = i % 2 == 0 ? DSMX_WAIT_AUTO : DSMX_WAIT_FUTEX;
+		session = open_engine(&options);
+		query = begin(session, kind, 300000);
+		CHECK(query != NULL);
+		fd.fd = dsmx_session_fd(session);
+		CHECK(fd.fd >= 0);
+		CHECK_EQ(dsmx_session_fd(session), fd.fd);
+		while ((r = dsmx_query_next_batch(query, 0, &batch, &err)) != 0) {
+			CHECK(r == 1 || r == -EAGAIN);
+			batches += r == 1;
+			polls += r == -EAGAIN;
+			if (r == -EAGAIN)
+				CHECK_EQ(poll(&fd, 1, 5000), 1);
+		}
+		CHECK(batches > 0);
+		/* A descriptor that is always readable would be asked without end. */
+		CHECK(polls < 20000);
+		printf("# %s, %u workers, %s: %d batches, %d polls\n",
+		       options.wait ? "futex" : "auto", options.workers, kind_names[kind], batches,
+		       polls);
+		dsmx_query_close(query);
+		dsmx_session_close(session);
+	}
+}
+
+enum event { CANCEL, WORKER_KILLED, SUPERVISOR_KILLED, EVENT_COUNT };
+
+TEST(query_poll_ends, "a poll ends when the query is cancelled or a process dies")
+{
+	static const int codes[] = { -ECANCELED, -EOWNERDEAD, -EOWNERDEAD };
+
+	for (int i = 0; i < 2 * EVENT_COUNT; i++) {
+		struct dsmx_session_options options = engine_options(2);
+		struct dsmx_session_info info;
+		struct dsmx_session *session;
+		struct dsmx_query *query;
+		struct dsmx_batch batch;
+		struct dsmx_error err;
+		struct pollfd fd = { .events = POLLIN };
+		uint64_t start_ns;
+		pthread_t thread;
+		int r;
+
+		options.wait = i % 2 == 0 ? DSMX_WAIT_AUTO : DSMX_WAIT_FUTEX;
+		session = open_engine(&options);
+		query = begin(session, KIND_GROUPS, ENDLESS);
+		CHECK(query != NULL);
+		dsmx_session_info(session, &info);
+		fd.fd = dsmx_session_fd(session);
+		while ((r = dsmx_query_next_batch(query, 0, &batch, &err)) == 1)
+			;
+		CHECK_EQ(r, -EAGAIN);
+		start_ns = dx_now_ns();
+		if (i / 2 == CANCEL)
+			CHECK_EQ(pthread_create(&thread, NULL, cancel_soon, query), 0);
+		else
+			CHECK_EQ(kill(i / 2 == WORKER_KILLED ? dsmx_session_worker_pid(session, 1)
+			                                     : info.supervisor_pid,
+			              SIGKILL),
+			         0);
+		while (r == -EAGAIN) {
+			CHECK_EQ(poll(&fd, 1, 2000), 1);
+			r = dsmx_query_next_batch(query, 0, &batch, &err);
+		}
+		CHECK_EQ(r, codes[i / 2]);
+		CHECK(dx_now_ns() - start_ns < DX_NS_PER_S);
+		if (i / 2 == CANCEL)
+			CHECK_EQ(pthread_join(thread, NULL), 0);
+		dsmx_query_close(query);
+		dsmx_session_close(session);
+	}
+}
+
+/* --- several --------------------------------------------------------------------------------------------------- */
+
+TEST(query_interleaved,
+     "two queries read in turn and one that nobody reads do not disturb each other")
+{
+	for (size_t i = 0; i < DX_ARRAY_LEN(worker_counts); i++) {
+		struct dsmx_session_options options = engine_options(worker_counts[i]);
+		struct dsmx_session *session = open_engine(&options);
+		struct dsmx_query *unread = begin(session, KIND_SHUFFLE, ENDLESS), *queries[2];
+		int64_t sums[2] = { 0 }, ends[2] = { 123456, 200001 };
+		bool over[2] = { false };
+		struct dsmx_batch batch;
+		struct dsmx_error err;
+
+		CHECK(unread != NULL);
+		CHECK_EQ(dsmx_query_next_batch(unread, 5000, &batch, &err), 1);
+		for (int q = 0; q < 2; q++) {
+			queries[q] = begin(session, q == 0 ? KIND_GATHER : KIND_SHUFFLE, ends[q]);
+			CHECK(queries[q] != NULL);
+		}
+		for (int q = 0; !over[0] || !over[1]; q = 1 - q) {
+			int r = over[q] ? 0 : dsmx_query_next_batch(queries[q], 5000, &batch, &err);
+
+			if (r < 0)
+				printf("# query %d: %s\n", q, err.message);
+			CHECK(r >= 0);
+			over[q] = r == 0;
+			for (uint32_t n = 0; r == 1 && n < batch.selected; n++)
+				sums[q] +=
+					((const int64_t *)batch.columns[0]
+				                 .values)[batch.selection ? batch.selection[n] : n];
+		}
+		for (int q = 0; q < 2; q++) {
+			CHECK_EQ(sums[q], sum_of(ends[q]));
+			dsmx_query_close(queries[q]);
+		}
+		CHECK_EQ(dsmx_query_next_batch(unread, 5000, &batch, &err), 1);
+		dsmx_query_close(unread);
+		CHECK(goes_on(session));
+		dsmx_session_close(session);
+	}
+}
+
+struct second {
+	struct dsmx_query *query;
+	int code;
+};
+
+static void *read_long(void *arg)
+{
+	struct second *s = arg;
+	struct dsmx_batch batch;
+
+	do /* until it is the one inside */
+		s->code = dsmx_query_next_batch(s->query, 2000, &batch, NULL);
+	while (s->code == -EBUSY);
+	return NULL;
+}
+
+TEST(query_busy, "a second thread is told that the session is in use")
+{
+	struct dsmx_session_options options = engine_options(2);
+	struct dsmx_session *session = open_engine(&options);
+	struct second second = { .query = begin(session, KIND_GROUPS, ENDLESS) };
+	uint64_t until_ns = dx_now_ns() + DX_NS_PER_S;
+	struct dsmx_batch batch;
+	struct dsmx_error err;
+	pthread_t thread;
+	int r = 0;
+
+	CHECK(second.query != NULL);
+	CHECK_EQ(pthread_create(&thread, NULL, read_long, &second), 0);
+	while (r != -EBUSY && dx_now_ns() < until_ns) {
+		r = dsmx_query_next_batch(second.query, 0, &batch, &err);
+		(void)usleep(100); /* outside, so that the other one can enter */
+	}
+	CHECK_EQ(r, -EBUSY);
+	CHECK_EQ(err.code, -EBUSY);
+	CHECK_EQ(start_query(session, KIND_GATHER, 1, &second.query, &err), -EBUSY);
+	dsmx_query_cancel(second.query);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(second.code, -ECANCELED);
+	dsmx_query_close(second.query);
+	CHECK(goes_on(session));
+	dsmx_session_close(session);
+}
+
+/* --- arrays ---------------------------------------------------------------------------------------------------- */
+
+TEST(query_arrays,
+     "arrays outlive their query, in any order, within the lease budget and beyond it")
+{
+	enum { MOST = 2000 };
+	static struct ArrowArray arrays[MOST];
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(worker_counts); i++) {
+		struct dsmx_session_options options = engine_options(worker_counts[i]);
+		struct dsmx_session *session = open_engine(&options);
+		struct dsmx_query *query = begin(session, KIND_SHUFFLE, 500000);
+		int64_t sum = 0;
+		struct dsmx_error err;
+		int count = 0, r;
+
+		CHECK(query != NULL);
+		while ((r = dsmx_query_next(query, 5000, &arrays[count], &err)) == 1)
+			CHECK(++count < MOST);
+		CHECK_EQ(r, 0);
+		printf("# %u workers: %llu leases, %llu copies\n", options.workers,
+		       (unsigned long long)session->leases.leased,
+		       (unsigned long long)session->leases.copied);
+		CHECK(session->leases.leased > 0 && session->leases.copied > 0);
+		CHECK(session->leases.held_bytes <= session->leases.budget_bytes);
+		dsmx_query_close(query);
+		CHECK(goes_on(session));
+		for (int step = 0, at = 0; step < count; step++) {
+			struct ArrowArray *a;
+
+			while (arrays[at].release == NULL)
+				at = (at + 1) % count;
+			a = &arrays[at];
+			CHECK_EQ(a->n_children, 1);
+			for (int64_t n = 0; n < a->length; n++)
+				sum += ((const int64_t *)a->children[0]->buffers[1])[n];
+			a->release(a);
+			CHECK(a->release == NULL);
+			at = (at + 7) % count;
+		}
+		CHECK_EQ(sum, sum_of(500000));
+		CHECK_EQ(session->leases.held_bytes, 0);
+		CHECK(goes_on(session));
+		dsmx_session_close(session);
+	}
+}
+
+TEST(query_stream, "a query is an ArrowArrayStream, and so is one that fails")
+{
+	struct dsmx_session_options options = engine_options(2);
+	struct dsmx_session *session = open_engine(&options);
+
+	for (int fails = 0; fails < 2; fails++) {
+		struct dsmx_plan *plan = plan_new();
+		struct dsmx_rel *rel = rel_series(plan, 50000, 50000);
+		struct break_bytes how = { 30000, -EUCLEAN, -1 };
+		struct ArrowArrayStream stream;
+		struct ArrowSchema schema;
+		struct ArrowArray array;
+		struct dsmx_query *query;
+		struct dsmx_error err;
+		int64_t rows = 0;
+		int r;
+
+		if (fails)
+			rel = rel_break(plan, rel, how);
+		CHECK_EQ(plan_end(plan, rel_gather(plan, rel), 2), 0);
+		CHECK_EQ(dsmx_query_start(session, plan, NULL, &query, &err), 0);
+		CHECK_EQ(dsmx_query_stream(query, &stream), 0);
+		CHECK_EQ(stream.get_schema(&stream, &schema), 0);
+		CHECK_EQ(schema.n_children, 1);
+		CHECK_STR(schema.children[0]->name, "n");
+		schema.release(&schema);
+		while ((r = stream.get_next(&stream, &array)) == 0 && array.release != NULL) {
+			rows += array.length;
+			array.release(&array);
+		}
+		CHECK_EQ(r, fails ? EUCLEAN : 0);
+		CHECK(fails ? strstr(stream.get_last_error(&stream), "broke") != NULL
+		            : rows == 50000);
+		stream.release(&stream);
+		CHECK(stream.release == NULL);
+		dsmx_plan_free(plan);
+	}
+	CHECK(goes_on(session));
+	dsmx_session_close(session);
+}
+
+/* --- failures -------------------------------------------------------------------------------------------------- */
+
+TEST(query_first_cause,
+     "an operator that fails in a worker is the cause, with code, worker, exchange and sentence, each time")
+{
+	static const int rounds[] = { 200, 200, 1000 };
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(worker_counts); i++) {
+		struct dsmx_session_options options = engine_options(worker_counts[i]);
+		struct dsmx_session *session = open_engine(&options);
+
+		for (int round = 0; round < rounds[i]; round++) {
+			struct break_bytes how = { round % 4 * 700, -EUCLEAN, 1 };
+			struct dsmx_plan *plan = plan_new();
+			struct dsmx_rel *rel = rel_series(plan, round % 3 ? ENDLESS : 20000, 1000);
+			struct outcome o;
+
+			rel = rel_break(plan, rel_hash(plan, rel, 0, NULL), how);
+			if (round % 2 == 0)
+				rel = rel_hash(plan, rel, 0, NULL);
+			CHECK_EQ(plan_end(plan, rel_gather(plan, rel), 2), 0);
+			o = run_plan(session, plan, NULL);
+			if (o.code != -EUCLEAN || o.error.exchange != 1)
+				printf("# round %d: %s\n", round, o.error.message);
+			CHECK_EQ(o.code, -EUCLEAN);
+			CHECK_EQ(o.error.code, -EUCLEAN);
+			CHECK_EQ(o.error.worker, (int)worker_counts[i] - 1);
+			CHECK_EQ(o.error.exchange, 1);
+			CHECK(strstr(o.error.message, "task 1 broke after") != NULL);
+			dsmx_plan_free(plan);
+		}
+		CHECK(goes_on(session));
+		dsmx_session_close(session);
+	}
+}
+
+TEST(query_division, "a division by zero in a worker is that, and not a wrong number")
+{
+	struct dsmx_session_options options = engine_options(2);
+	struct dsmx_session *session = open_engine(&options);
+	struct dsmx_plan *plan = plan_new();
+	struct dsmx_rel *rel = rel_hash(plan, rel_series(plan, 100000, 100000), 0, NULL);
+	struct dsmx_expr *minus[] = { dsmx_expr_column(plan, rel, 0),
+		                      dsmx_expr_int64(plan, 54321) };
+	struct dsmx_expr *over[] = { dsmx_expr_int64(plan, 1), NULL }, *quotient;
+	struct outcome o;
+
+	over[1] = dsmx_expr_call(plan, DSMX_FN_SUBTRACT, minus, 2);
+	quotient = dsmx_expr_call(plan, DSMX_FN_DIVIDE, over, 2);
+	rel = dsmx_rel_project(plan, rel, &quotient, NULL, 1);
+	CHECK_EQ(plan_end(plan, rel_gather(plan, rel), 2), 0);
+	o = run_plan(session, plan, NULL);
+	CHECK_EQ(o.code, -EDOM);
+	CHECK(o.error.worker == 0 || o.error.worker == 1);
+	CHECK_EQ(o.error.exchange, 1);
+	printf("# %s\n", o.error.message);
+	CHECK(strstr(o.error.message, "zero") != NULL);
+	CHECK(goes_on(session));
+	dsmx_plan_free(plan);
+	dsmx_session_close(session);
+}
+
+/* --- deadlocks ------------------------------------------------------------------------------------------------- */
+
+#define HALF 200000
+
+/* Keys that a hash over two partitions sends to task 0 and to task 1. */
+static bool find_keys(struct dsmx_session *session, int64_t *ret_keys)
+{
+	struct dsmx_plan *plan = plan_new();
+	struct dsmx_rel *rel = rel_stamp(plan, rel_hash(plan, rel_series(plan, 100, 100), 0, NULL));
+	struct table seen = { .rows = 0 };
+	struct outcome o;
+
+	ret_keys[0] = ret_keys[1] = -1;
+	if (plan_end(plan, rel_gather(plan, rel), 2) != 0)
+		return false;
+	o = run_plan(session, plan, &seen);
+	for (uint32_t r = 0; o.code == 0 && r < seen.rows; r++)
+		ret_keys[table_at(&seen, r, 1)->i] = (int64_t)table_at(&seen, r, 0)->i;
+	table_free(&seen);
+	dsmx_plan_free(plan);
+	return ret_keys[0] >= 0 && ret_keys[1] >= 0;
+}
+
+/* HALF rows of one key, then HALF of the other, by hash. */
+static struct dsmx_rel *two_halves(struct dsmx_plan *plan, int64_t first, int64_t second,
+                                   const struct dsmx_exchange_config *config)
+{
+	struct dsmx_rel *rel = rel_series(plan, 2 * HALF, 2 * HALF);
+	struct dsmx_expr *args[] = { dsmx_expr_column(plan, rel, 0), dsmx_expr_int64(plan, HALF) };
+	struct dsmx_expr *is_first = dsmx_expr_call(plan, DSMX_FN_LT, args, 2);
+	struct dsmx_expr *key = dsmx_expr_int64(plan, first);
+	struct dsmx_expr *exprs[] = {
+		dsmx_expr_case(plan, &is_first, &key, 1, dsmx_expr_int64(plan, second)), args[0]
+	};
+
+	return rel_hash(plan, dsmx_rel_project(plan, rel, exprs, NULL, 2), 0, config);
+}
+
+/* Each task of zip reads a batch here, a batch there; each side has the other's rows first. */
+static struct outcome run_zip(struct dsmx_session *session, const int64_t *keys, bool forbidden)
+{
+	struct dsmx_exchange_config config = { .credit_bytes = 64 << 10,
+		                               .overflow_forbidden = forbidden };
+	struct dsmx_plan *plan = plan_new();
+	struct dsmx_rel *inputs[] = { two_halves(plan, keys[0], keys[1], &config),
+		                      two_halves(plan, keys[1], keys[0], &config) };
+	struct dsmx_rel *zip =
+		dsmx_rel_extension(plan, "zip", NULL, 0, dsmx_rel_schema(inputs[0]), inputs, 2);
+	struct outcome o = { .code = -EINVAL };
+
+	if (plan_end(plan, rel_gather(plan, zip), 2) == 0 && dsmx_plan_exchange_count(plan) == 3)
+		o = run_plan(session, plan, NULL);
+	dsmx_plan_free(plan);
+	return o;
+}
+
+TEST(query_deadlock, "tasks that wait for each other's credit go on by overflow, or are named")
+{
+	for (int i = 0; i < 2 * (int)DX_ARRAY_LEN(worker_counts); i++) {
+		struct dsmx_session_options options = engine_options(worker_counts[i / 2]);
+		struct dsmx_session *session;
+		struct outcome o;
+		int64_t keys[2];
+
+		options.data_bytes = i % 2 == 0 ? 0 : 8 << 20;
+		CHECK_EQ(TINY, 0);
+		session = open_engine(&options);
+		CHECK_EQ(unsetenv("DSMX_TINY"), 0);
+		CHECK(session != NULL && find_keys(session, keys));
+		o = run_zip(session, keys, false);
+		if (o.code != 0)
+			printf("# %s\n", o.error.message);
+		CHECK_EQ(o.code, 0);
+		CHECK_EQ(o.rows, 4 * HALF);
+		CHECK(o.stats.overflow_bytes > 0);
+		printf("# %u workers: %llu bytes overflowed\n", options.workers,
+		       (unsigned long long)o.stats.overflow_bytes);
+		o = run_zip(session, keys, true);
+		CHECK_EQ(o.code, -EDEADLK);
+		if (i < 2)
+			printf("# %s\n", o.error.message);
+		CHECK(strstr(o.error.message, "wait for each other: #") != NULL);
+		CHECK(goes_on(session));
+		dsmx_session_close(session);
+	}
+}
+
+TEST(query_overflow_budget, "overflow beyond its budget is an error that names it")
+{
+	for (size_t i = 0; i < DX_ARRAY_LEN(worker_counts); i++) {
+		struct dsmx_session_options options = engine_options(worker_counts[i]);
+		struct dsmx_session *session;
+		struct outcome o;
+		int64_t keys[2];
+
+		options.overflow_max_bytes = 10000;
+		options.frames_per_stream = 1;
+		session = open_engine(&options);
+		CHECK(session != NULL && find_keys(session, keys));
+		o = run_zip(session, keys, false);
+		CHECK_EQ(o.code, -ENOSPC);
+		CHECK(strstr(o.error.message, "overflow_max_bytes") != NULL);
+		CHECK(goes_on(session));
+		dsmx_session_close(session);
+	}
+}
+
+TEST(query_slow_application, "an application that reads slowly is no deadlock")
+{
+	for (int i = 0; i < 2 * (int)DX_ARRAY_LEN(worker_counts); i++) {
+		struct dsmx_session_options options = engine_options(worker_counts[i / 2]);
+		enum kind kind = i % 2 == 0 ? KIND_GATHER : KIND_SHUFFLE;
+		struct dsmx_query_stats stats;
+		struct dsmx_session *session;
+		struct dsmx_query *query;
+		struct dsmx_batch batch;
+		struct dsmx_error err;
+		uint64_t rows = 0, rest;
+
+		options.frames_per_stream = 1;
+		session = open_engine(&options);
+		query = begin(session, kind, 400000);
+		CHECK(query != NULL);
+		for (int n = 0; n < 30; n++) {
+			CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, &err), 1);
+			rows += batch.selected;
+			(void)usleep(3000); /* the application's own work */
+		}
+		CHECK_EQ(read_all(query, NULL, &rest, &err), 0);
+		CHECK_EQ(rows + rest, 400000);
+		dsmx_query_stats(query, &stats);
+		CHECK_EQ(stats.overflow_bytes, 0);
+		CHECK(options.workers == 0 || stats.waits > 0);
+		dsmx_query_close(query);
+		dsmx_session_close(session);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	return engine_main(argc, argv);
+}
