@@ -150,8 +150,31 @@ static struct dsmx_rel *distinct(struct dsmx_plan *plan)
 	return dsmx_rel_aggregate(plan, rel, &key, 1, NULL, 0);
 }
 
+/* Every kind of exchange, one on the other. */
+static struct dsmx_rel *all_exchanges(struct dsmx_plan *plan)
+{
+	const struct dsmx_sort_key keys[] = { { 0, false, true }, { 2, true, false } };
+	struct dsmx_rel *rel = fixture_orders(plan, 150000);
+
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_ROUND_ROBIN, rel, NULL, 0, 0, NULL);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_PASSTHROUGH, rel, NULL, 0, 0, NULL);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_ARBITRARY, rel, NULL, 0, 5, NULL);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_EXPLICIT, rel, COLS(1), 1, 0, NULL);
+	rel = dsmx_rel_exchange_range(
+		plan, rel, &(struct dsmx_sort_key){ 2, true, false },
+		EXPRS(lit(plan, T(DATE32), "1996-01-01"), lit(plan, T(DATE32), "1994-06-30")), 2,
+		NULL);
+	rel = dsmx_rel_exchange_range(plan, rel, &(struct dsmx_sort_key){ 3, false, false },
+	                              EXPRS(dsmx_expr_utf8(plan, "m", 1)), 1, NULL);
+	rel = dsmx_rel_exchange_range(plan, rel, &(struct dsmx_sort_key){ 1, false, true }, NULL, 0,
+	                              NULL);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_HASH, rel, COLS(0, 2), 2, 0, NULL);
+	return dsmx_rel_exchange_merge(plan, rel, keys, 2, NULL);
+}
+
 static struct dsmx_rel *(*const makers[])(struct dsmx_plan *plan) = { all_expressions,
-	                                                              all_relations, distinct };
+	                                                              all_relations, distinct,
+	                                                              all_exchanges };
 
 /* The bytes of plan @maker, distributed over @tasks (0: not); {NULL, 0} after a complaint. */
 static struct bytes make(uint32_t maker, uint32_t tasks)
@@ -245,6 +268,33 @@ TEST(explain_survives, "EXPLAIN of a decoded plan is that of the plan that was e
 	free(bytes.at);
 	dsmx_plan_free(plan);
 	dsmx_plan_free(again);
+}
+
+TEST(exchange_kinds, "every kind of exchange is decoded as it was, and shown by its name")
+{
+	static const char want[] =
+		"DsmExchangeExec #8: merge(o_orderkey nulls first, o_orderdate desc nulls last) 2 -> 1\n"
+		"  DsmExchangeExec #7: hash(o_orderkey, o_orderdate) 1 -> 2\n"
+		"    DsmExchangeExec #6: range(o_custkey nulls first) 2 -> 1\n"
+		"      DsmExchangeExec #5: range(o_comment at 'm') 3 -> 2\n"
+		"        DsmExchangeExec #4: range(o_orderdate desc nulls last at '1996-01-01', "
+		"'1994-06-30') 2 -> 3\n"
+		"          DsmExchangeExec #3: explicit(o_custkey) 5 -> 2\n"
+		"            DsmExchangeExec #2: arbitrary 2 -> 5\n"
+		"              DsmExchangeExec #1: passthrough 2 -> 2\n"
+		"                DsmExchangeExec #0: round robin 2 -> 2\n";
+	struct bytes bytes = make(3, 2);
+	struct dsmx_plan *plan = NULL;
+	char *text;
+
+	CHECK(bytes.at != NULL);
+	CHECK_EQ(dsmx_plan_decode(bytes.at, bytes.len, &plan, NULL), 0);
+	CHECK_EQ(dsmx_plan_explain(plan, &text), 0);
+	text[sizeof(want) - 1] = '\0'; /* the scan is below */
+	CHECK_STR(text, want);
+	free(text);
+	free(bytes.at);
+	dsmx_plan_free(plan);
 }
 
 TEST(foreign_plan, "another planner's join with a condition, filters, masks and emits becomes ours")

@@ -223,6 +223,76 @@ TEST(first_failure_stays,
 	}
 }
 
+/* Each of these fails with -EINVAL and these words. */
+static struct dsmx_rel *wrong_exchange(struct dsmx_plan *plan, int which)
+{
+	const struct dsmx_sort_key up = { 0, false, false }, down = { 0, true, true };
+	const struct dsmx_sort_key far = { 4, false, false };
+	struct dsmx_rel *rel = fixture_orders(plan, 10);
+	struct dsmx_expr *one = dsmx_expr_int64(plan, 1), *two = dsmx_expr_int64(plan, 2);
+	struct dsmx_expr *small = lit(plan, T(INT32), "1"), *null = lit(plan, T(INT64), NULL);
+	const enum dsmx_exchange_kind turn = DSMX_EXCHANGE_ROUND_ROBIN;
+
+	switch (which) {
+	case 0:
+		return dsmx_rel_exchange(plan, turn, rel, COLS(0), 1, 0, NULL);
+	case 1:
+		return dsmx_rel_exchange(plan, DSMX_EXCHANGE_EXPLICIT, rel, COLS(0, 1), 2, 0, NULL);
+	case 2:
+		return dsmx_rel_exchange(plan, DSMX_EXCHANGE_EXPLICIT, rel, COLS(2), 1, 0, NULL);
+	case 3:
+		return dsmx_rel_exchange(plan, DSMX_EXCHANGE_MERGE, rel, NULL, 0, 0, NULL);
+	case 4:
+		return dsmx_rel_exchange(plan, DSMX_EXCHANGE_RANGE, rel, NULL, 0, 1, NULL);
+	case 5:
+		return dsmx_rel_exchange_merge(plan, rel, &far, 1, NULL);
+	case 6:
+		return dsmx_rel_exchange_range(plan, rel, &up, EXPRS(two, one), 2, NULL);
+	case 7:
+		return dsmx_rel_exchange_range(plan, rel, &down, EXPRS(one, two), 2, NULL);
+	case 8:
+		return dsmx_rel_exchange_range(plan, rel, &up, EXPRS(small), 1, NULL);
+	case 9:
+		return dsmx_rel_exchange_range(plan, rel, &up, EXPRS(null), 1, NULL);
+	case 10:
+		return dsmx_rel_exchange_range(plan, rel, &up,
+		                               EXPRS(dsmx_expr_column(plan, rel, 0)), 1, NULL);
+	default:
+		return dsmx_rel_exchange(plan, DSMX_EXCHANGE_KIND_COUNT, rel, NULL, 0, 0, NULL);
+	}
+}
+
+TEST(wrong_exchanges, "an exchange that lacks what its kind needs, or has more, is refused")
+{
+	static const char *const words[] = {
+		"only a hash or explicit",
+		"one column",
+		"no integer",
+		"no sort keys",
+		"one sort key",
+		"no column 4",
+		"not in order",
+		"not in order",
+		"cast it",
+		"no literal",
+		"no literal",
+		"no exchange kind",
+	};
+
+	for (uint32_t i = 0; i < LEN(words); i++) {
+		struct dsmx_plan *plan = plan_new();
+		struct dsmx_error err;
+
+		CHECK(plan != NULL);
+		CHECK(wrong_exchange(plan, (int)i) == NULL);
+		CHECK_EQ(dsmx_plan_error(plan, &err), -EINVAL);
+		if (strstr(err.message, words[i]) == NULL)
+			printf("# %s\n", err.message);
+		CHECK(strstr(err.message, words[i]) != NULL);
+		dsmx_plan_free(plan);
+	}
+}
+
 TEST(ambiguous_name, "a column name that is there twice is refused")
 {
 	struct dsmx_plan *plan = plan_new();

@@ -231,6 +231,12 @@ enum dsmx_exchange_kind {
 	DSMX_EXCHANGE_HASH,      /* a row goes to the partition of its keys' hash */
 	DSMX_EXCHANGE_BROADCAST, /* every row goes to every partition */
 	DSMX_EXCHANGE_GATHER,    /* every row goes to the one partition there is */
+	DSMX_EXCHANGE_ROUND_ROBIN, /* rows are dealt in turn, some dozens at a time; task t begins at t */
+	DSMX_EXCHANGE_EXPLICIT,    /* a row goes to the partition whose number it has in a column */
+	DSMX_EXCHANGE_PASSTHROUGH, /* the rows of producer task t go to partition t */
+	DSMX_EXCHANGE_MERGE,       /* a gather of rows that come sorted, and stay so */
+	DSMX_EXCHANGE_RANGE,     /* partitions lie one behind the other in the order of a column */
+	DSMX_EXCHANGE_ARBITRARY, /* a row goes to a partition that has room for it, any one */
 	DSMX_EXCHANGE_KIND_COUNT
 };
 
@@ -245,13 +251,42 @@ struct dsmx_exchange_config {
 /*
  * dsmx_rel_exchange() - a process boundary; usually left to EnforceDsmShuffle
  *
- * @keys: columns, for HASH
- * @partitions: of the consumers; 0: as many as there are tasks
+ * @kind: any but MERGE and RANGE
+ * @keys: columns, for HASH; the one integer column, for EXPLICIT: a row whose value is null or no
+ *	partition's number ends the query with -ERANGE
+ * @partitions: of the consumers; 0: as many as there are tasks. PASSTHROUGH has at most as many
+ *	producer tasks; partitions without one are empty.
+ * Failures, here and below: -EINVAL, -E2BIG, -ENOMEM.
  */
 DSMX_API struct dsmx_rel *dsmx_rel_exchange(struct dsmx_plan *plan, enum dsmx_exchange_kind kind,
                                             struct dsmx_rel *input, const uint32_t *keys,
                                             uint32_t key_count, uint32_t partitions,
                                             const struct dsmx_exchange_config *config);
+
+/*
+ * dsmx_rel_exchange_merge() - MERGE: a gather of sorted rows
+ *
+ * @keys: what the rows of each producer task are sorted by already (dsmx_rel_sort() under an exchange is of
+ *	all tasks: dsmx_plan_distribute() makes a merge of a sort). Rows that come in another order are neither
+ *	lost nor refused, only not in order. Of rows with equal keys those of a lower task come first.
+ */
+DSMX_API struct dsmx_rel *dsmx_rel_exchange_merge(struct dsmx_plan *plan, struct dsmx_rel *input,
+                                                  const struct dsmx_sort_key *keys,
+                                                  uint32_t key_count,
+                                                  const struct dsmx_exchange_config *config);
+
+/*
+ * dsmx_rel_exchange_range() - RANGE: partition p has the rows from bound p - 1 on, up to before bound p
+ *
+ * @key: column and order; nulls are in the first or last partition, as they are sorted
+ * @bounds: literals of the column's type, in the order of @key; equal ones leave a partition empty.
+ *	There is one partition more than bounds.
+ */
+DSMX_API struct dsmx_rel *dsmx_rel_exchange_range(struct dsmx_plan *plan, struct dsmx_rel *input,
+                                                  const struct dsmx_sort_key *key,
+                                                  struct dsmx_expr *const *bounds,
+                                                  uint32_t bound_count,
+                                                  const struct dsmx_exchange_config *config);
 
 /* --- JoinScan: a distributed join in one call --------------------------------------------------------- */
 
@@ -292,6 +327,9 @@ struct dsmx_exchange_info {
 	uint32_t key_count;
 	const struct dsmx_schema *schema;
 	struct dsmx_exchange_config config; /* defaults filled in */
+	const struct dsmx_sort_key *order;  /* MERGE, RANGE */
+	uint32_t order_count;
+	uint32_t bound_count; /* RANGE */
 };
 
 /* dsmx_plan_exchange() - collect_dsm_exchanges: the exchanges in a stable order, inputs first */

@@ -236,6 +236,9 @@ static int client_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t
 	s->count = x->producer_tasks;
 	c->executed = true;
 	for (uint32_t t = 0; t < x->producer_tasks; t++) {
+		if (!dx_exchange_connects(x, t, partition))
+			continue; /* as one that has ended */
+
 		struct dx_stream_key key = key_of(query, c->rel, t, partition, record);
 
 		r = dx_rx_open(query->service->mesh, dx_query_place(query, x->number, t), &key,
@@ -261,6 +264,9 @@ void dx_client_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32
 	for (uint32_t t = 0; t < x->producer_tasks; t++) {
 		struct dx_stream_key key = key_of(query, rel, t, partition, UINT32_MAX);
 		struct dx_rx *rx;
+
+		if (!dx_exchange_connects(x, t, partition))
+			continue;
 
 		/* A producer that cannot be told is dead, or has no room for news of this query. */
 		if (dx_rx_open(query->service->mesh, dx_query_place(query, x->number, t), &key,

@@ -166,7 +166,8 @@ static bool walk_unstarted(struct walk *w, const struct dx_query *q, uint32_t ex
 	if (above < 0 || ++w->depth > NODES_MAX)
 		return false;
 	for (uint32_t c = 0; c < q->procedures[above].rel->exchange.partitions; c++)
-		if (!walk_unstarted(w, q, (uint32_t)above, c))
+		if (dx_exchange_connects(&q->procedures[above].rel->exchange, partition, c) &&
+		    !walk_unstarted(w, q, (uint32_t)above, c))
 			return false;
 	return true;
 }

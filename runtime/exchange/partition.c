@@ -2,9 +2,8 @@
 /*
  * partition.c - see partition.h
  *
- * Hashes are computed a column at a time over the selected rows. The upper bits choose the partition (a
- * multiplication, so any number of partitions is as good as any other), and the seed is the plan's, so the
- * tables of the operators above, which have seeds of their own, see nothing of this choice.
+ * Each kind says for every row which target it goes to; a counting sort makes the lists. The upper bits of a
+ * hash choose the partition (a multiplication, so any number of partitions is as good as any other).
  */
 #include "exchange/partition.h"
 
@@ -12,7 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/err.h"
+#include "exchange/range.h"
+#include "exchange/row_hash.h"
+
+/* Rows that a target gets in its turn: enough to be copied in one go, few enough to be fair. */
+#define TURN_ROWS 64
 
 struct dx_partitioner {
 	const struct dx_exchange *exchange;
@@ -24,23 +28,37 @@ struct dx_partitioner {
 	uint32_t *target_of;
 	uint32_t *starts;
 	uint32_t *next;
+	uint32_t turn, turn_rows; /* round robin: whose turn it is, and the rows had in it */
+	struct dx_range *range;
 };
 
+static bool goes_by_row(enum dsmx_exchange_kind kind)
+{
+	return kind == DSMX_EXCHANGE_HASH || kind == DSMX_EXCHANGE_ROUND_ROBIN ||
+	       kind == DSMX_EXCHANGE_EXPLICIT || kind == DSMX_EXCHANGE_RANGE;
+}
+
 int dx_partitioner_new(const struct dx_exchange *exchange, const struct dsmx_schema *schema,
-                       struct dx_partitioner **ret_partitioner)
+                       uint32_t task, struct dx_partitioner **ret_partitioner)
 {
 	struct dx_partitioner *p = calloc(1, sizeof(*p));
+	int r = 0;
 
 	if (p == NULL)
 		return -ENOMEM;
 	p->exchange = exchange;
 	p->schema = schema;
-	p->targets = exchange->kind == DSMX_EXCHANGE_HASH ? exchange->partitions : 1;
+	p->targets = goes_by_row(exchange->kind) ? exchange->partitions : 1;
+	p->turn = task % exchange->partitions;
 	p->starts = calloc(p->targets + 1, sizeof(*p->starts));
 	p->next = calloc(p->targets + 1, sizeof(*p->next));
-	if (p->starts == NULL || p->next == NULL) {
+	if (p->starts == NULL || p->next == NULL)
+		r = -ENOMEM;
+	if (r == 0 && exchange->kind == DSMX_EXCHANGE_RANGE)
+		r = dx_range_new(exchange, schema, &p->range);
+	if (r < 0) {
 		dx_partitioner_free(p);
-		return -ENOMEM;
+		return r;
 	}
 	*ret_partitioner = p;
 	return 0;
@@ -50,6 +68,7 @@ void dx_partitioner_free(struct dx_partitioner *p)
 {
 	if (p == NULL)
 		return;
+	dx_range_free(p->range);
 	free(p->hashes);
 	free(p->rows);
 	free(p->target_of);
@@ -80,122 +99,98 @@ static int make_room(struct dx_partitioner *p, uint32_t rows)
 	return 0;
 }
 
-/* --- hashing ------------------------------------------------------------------------------------------------- */
+/* --- the target of each row ------------------------------------------------------------------------------ */
 
-static inline uint32_t row_at(const struct dsmx_batch *batch, uint32_t k)
+static int choose_by_hash(struct dx_partitioner *p, const struct dsmx_batch *batch)
 {
-	return batch->selection != NULL ? batch->selection[k] : k;
-}
+	const struct dx_exchange *e = p->exchange;
+	int r = dx_row_hash(p->schema, e->keys, e->key_count, e->config.hash_seed, batch,
+	                    p->hashes);
 
-#define EACH(expr)                                                                                 \
-	for (uint32_t k = 0; k < batch->selected; k++) {                                           \
-		uint32_t row = row_at(batch, k);                                                   \
-		uint64_t h = (expr);                                                               \
-		hashes[k] = first ? h : dx_hash_combine(hashes[k], h);                             \
-	}
-
-#define VALUE(type) (((const type *)c->values)[row])
-
-static __int128 wide_value(const struct dsmx_column *c, uint32_t row)
-{
-	__int128 v;
-
-	memcpy(&v, (const char *)c->values + (size_t)row * sizeof(v), sizeof(v));
-	return v;
-}
-
-static uint64_t hash_text(const struct dsmx_column *c, bool large, uint32_t row, uint64_t seed)
-{
-	uint32_t at = c->codes != NULL ? (uint32_t)c->codes[row] : row;
-
-	if (large) {
-		const int64_t *o = c->values;
-
-		return dx_hash_bytes(c->bytes + o[at], (size_t)(o[at + 1] - o[at]), seed);
-	}
-	const int32_t *o = c->values;
-
-	return dx_hash_bytes(c->bytes + o[at], (size_t)(o[at + 1] - o[at]), seed);
-}
-
-static bool valid(const struct dsmx_column *c, uint32_t row)
-{
-	return c->validity == NULL || (c->validity[row / 8] >> (row % 8) & 1) != 0;
-}
-
-static void hash_fixed(const struct dsmx_batch *batch, const struct dsmx_column *c, size_t width,
-                       bool is_signed, uint64_t seed, bool first, uint64_t *hashes)
-{
-	if (width == 1 && is_signed)
-		EACH(dx_hash_u64((uint64_t)VALUE(int8_t), seed))
-	else if (width == 1)
-		EACH(dx_hash_u64(VALUE(uint8_t), seed))
-	else if (width == 2 && is_signed)
-		EACH(dx_hash_u64((uint64_t)VALUE(int16_t), seed))
-	else if (width == 2)
-		EACH(dx_hash_u64(VALUE(uint16_t), seed))
-	else if (width == 4 && is_signed)
-		EACH(dx_hash_u64((uint64_t)VALUE(int32_t), seed))
-	else if (width == 4)
-		EACH(dx_hash_u64(VALUE(uint32_t), seed))
-	else if (width == 8)
-		EACH(dx_hash_u64(VALUE(uint64_t), seed))
-	else
-		EACH(dx_hash_i128(wide_value(c, row), seed))
-}
-
-static void hash_column(const struct dsmx_batch *batch, const struct dsmx_column *c,
-                        struct dsmx_type type, uint64_t seed, bool first, uint64_t *hashes)
-{
-	if (c->validity != NULL && dsmx_type_is_text(type))
-		EACH(valid(c, row) ? hash_text(c, type.id == DSMX_LARGE_UTF8, row, seed)
-		                   : DX_HASH_NULL)
-	else if (dsmx_type_is_text(type))
-		EACH(hash_text(c, type.id == DSMX_LARGE_UTF8, row, seed))
-	else if (type.id == DSMX_BOOL)
-		EACH(dx_hash_u64((uint64_t)((const uint8_t *)c->values)[row / 8] >> (row % 8) & 1,
-		                 seed))
-	else if (type.id == DSMX_FLOAT32)
-		EACH(dx_hash_f64((double)VALUE(float), seed))
-	else if (type.id == DSMX_FLOAT64)
-		EACH(dx_hash_f64(VALUE(double), seed))
-	else
-		hash_fixed(batch, c, dsmx_type_width(type),
-		           type.id < DSMX_UINT8 || type.id > DSMX_UINT64, seed, first, hashes);
-}
-
-/* Nulls of a column that is not text: what was hashed above was whatever lay under them. */
-static void hash_nulls(const struct dsmx_batch *batch, const struct dsmx_column *c,
-                       const uint64_t *before, uint64_t *hashes)
-{
+	if (r < 0)
+		return r;
 	for (uint32_t k = 0; k < batch->selected; k++)
-		if (!valid(c, row_at(batch, k)))
-			hashes[k] = before == NULL ? DX_HASH_NULL
-			                           : dx_hash_combine(before[k], DX_HASH_NULL);
+		p->target_of[k] = (uint32_t)((p->hashes[k] >> 32) * p->targets >> 32);
+	return 0;
 }
 
-static int hash_rows(struct dx_partitioner *p, const struct dsmx_batch *batch)
+static void choose_in_turn(struct dx_partitioner *p, const struct dsmx_batch *batch)
 {
-	for (uint32_t i = 0; i < p->exchange->key_count; i++) {
-		uint32_t key = p->exchange->keys[i];
-		const struct dsmx_column *c = &batch->columns[key];
-		struct dsmx_type type = p->schema->fields[key].type;
-		uint64_t seed = p->exchange->config.hash_seed;
-		bool nulls = c->validity != NULL && !dsmx_type_is_text(type);
-		uint64_t *before = NULL;
+	for (uint32_t k = 0; k < batch->selected; k++) {
+		p->target_of[k] = p->turn;
+		if (++p->turn_rows < TURN_ROWS)
+			continue;
+		p->turn_rows = 0;
+		p->turn = p->turn + 1 < p->targets ? p->turn + 1 : 0;
+	}
+}
 
-		if (nulls && i > 0) {
-			before = malloc(batch->selected * sizeof(*before));
-			if (before == NULL)
-				return -ENOMEM;
-			memcpy(before, p->hashes, batch->selected * sizeof(*before));
-		}
-		hash_column(batch, c, type, seed, i == 0, p->hashes);
-		if (nulls)
-			hash_nulls(batch, c, before, p->hashes);
-		free(before);
+static int64_t signed_at(const void *values, size_t width, uint32_t row)
+{
+	return width == 1   ? ((const int8_t *)values)[row]
+	       : width == 2 ? ((const int16_t *)values)[row]
+	       : width == 4 ? ((const int32_t *)values)[row]
+	                    : ((const int64_t *)values)[row];
+}
+
+static uint64_t unsigned_at(const void *values, size_t width, uint32_t row)
+{
+	return width == 1   ? ((const uint8_t *)values)[row]
+	       : width == 2 ? ((const uint16_t *)values)[row]
+	       : width == 4 ? ((const uint32_t *)values)[row]
+	                    : ((const uint64_t *)values)[row];
+}
+
+static int no_target(const struct dx_partitioner *p, const struct dsmx_column *c, uint32_t row,
+                     struct dsmx_error *err)
+{
+	const struct dsmx_field *field = &p->schema->fields[p->exchange->keys[0]];
+	char text[64] = "null";
+
+	if (!dsmx_column_is_null(c, row))
+		(void)dsmx_column_format(field->type, c, row, text, sizeof(text));
+	return dx_error(err, -ERANGE,
+	                "exchange %u: %s of a row is %s, which is no partition: they are 0 to %u",
+	                p->exchange->number, field->name, text, p->targets - 1);
+}
+
+static int choose_by_column(struct dx_partitioner *p, const struct dsmx_batch *batch,
+                            struct dsmx_error *err)
+{
+	uint32_t column = p->exchange->keys[0];
+	const struct dsmx_column *c = &batch->columns[column];
+	struct dsmx_type type = p->schema->fields[column].type;
+	size_t width = dsmx_type_width(type);
+	bool is_signed = type.id < DSMX_UINT8;
+
+	for (uint32_t k = 0; k < batch->selected; k++) {
+		uint32_t row = row_at(batch, k);
+		/* A negative number becomes one that is too large. */
+		uint64_t target = is_signed ? (uint64_t)signed_at(c->values, width, row)
+		                            : unsigned_at(c->values, width, row);
+
+		if (target >= p->targets || dsmx_column_is_null(c, row))
+			return no_target(p, c, row, err);
+		p->target_of[k] = (uint32_t)target;
 	}
 	return 0;
+}
+
+static int choose(struct dx_partitioner *p, const struct dsmx_batch *batch, struct dsmx_error *err)
+{
+	int r = 0;
+
+	if (p->exchange->kind == DSMX_EXCHANGE_EXPLICIT)
+		return choose_by_column(p, batch, err);
+	if (p->exchange->kind == DSMX_EXCHANGE_ROUND_ROBIN)
+		choose_in_turn(p, batch);
+	else if (p->exchange->kind == DSMX_EXCHANGE_RANGE)
+		r = dx_range_choose(p->range, batch, p->rows, p->target_of);
+	else
+		r = choose_by_hash(p, batch);
+	return r == 0 ? 0
+	              : dx_error(err, r, "exchange %u: cannot partition %u rows: %s",
+	                         p->exchange->number, batch->selected, dx_strerror(r));
 }
 
 /* --- dealing ------------------------------------------------------------------------------------------------- */
@@ -209,17 +204,13 @@ static void deal_all(struct dx_partitioner *p, const struct dsmx_batch *batch)
 }
 
 /* A counting sort: stable, so the order of rows within a target is the input's. */
-static void deal_by_hash(struct dx_partitioner *p, const struct dsmx_batch *batch)
+static void deal(struct dx_partitioner *p, const struct dsmx_batch *batch)
 {
 	uint32_t n = p->targets;
 
 	memset(p->starts, 0, (n + 1) * sizeof(*p->starts));
-	for (uint32_t k = 0; k < batch->selected; k++) {
-		uint32_t target = (uint32_t)((p->hashes[k] >> 32) * n >> 32);
-
-		p->target_of[k] = target;
-		p->starts[target + 1]++;
-	}
+	for (uint32_t k = 0; k < batch->selected; k++)
+		p->starts[p->target_of[k] + 1]++;
 	for (uint32_t t = 0; t < n; t++)
 		p->starts[t + 1] += p->starts[t];
 	memcpy(p->next, p->starts, n * sizeof(*p->next));
@@ -228,19 +219,21 @@ static void deal_by_hash(struct dx_partitioner *p, const struct dsmx_batch *batc
 }
 
 int dx_partition(struct dx_partitioner *p, const struct dsmx_batch *batch,
-                 const uint32_t **ret_rows, const uint32_t **ret_starts)
+                 const uint32_t **ret_rows, const uint32_t **ret_starts, struct dsmx_error *err)
 {
 	int r = make_room(p, batch->selected);
 
 	if (r < 0)
-		return r;
-	if (p->targets == 1) {
-		deal_all(p, batch);
-	} else {
-		r = hash_rows(p, batch);
+		return dx_error(err, r, "exchange %u: no memory to partition %u rows",
+		                p->exchange->number, batch->selected);
+	if (goes_by_row(p->exchange->kind) &&
+	    (p->targets > 1 || p->exchange->kind == DSMX_EXCHANGE_EXPLICIT)) {
+		r = choose(p, batch, err);
 		if (r < 0)
 			return r;
-		deal_by_hash(p, batch);
+		deal(p, batch);
+	} else {
+		deal_all(p, batch);
 	}
 	*ret_rows = p->rows;
 	*ret_starts = p->starts;

@@ -3,8 +3,8 @@
  * partition.h - which row of a batch goes where
  *
  * A partitioner turns a batch into one list of row numbers for each target, in input order. Targets are
- * partitions for a hash, and a single one, "everybody" or "the one there is", for broadcast and gather. More
- * kinds are more functions here; nothing else in the exchange knows how rows are dealt.
+ * partitions where a row decides, and a single one, "everybody", "the one there is" or "who has room", where it
+ * does not. Nothing else in the exchange knows how rows are dealt.
  */
 #ifndef DX_EXCHANGE_PARTITION_H
 #define DX_EXCHANGE_PARTITION_H
@@ -14,9 +14,9 @@
 
 struct dx_partitioner;
 
-/* @schema: of the input. */
+/* @schema: of the input; @task: the producer's. Returns 0 or -ENOMEM. */
 int dx_partitioner_new(const struct dx_exchange *exchange, const struct dsmx_schema *schema,
-                       struct dx_partitioner **ret_partitioner) DX_MUST_CHECK;
+                       uint32_t task, struct dx_partitioner **ret_partitioner) DX_MUST_CHECK;
 void dx_partitioner_free(struct dx_partitioner *partitioner);
 
 /* Lists that dx_partition() gives: the partitions, or 1. */
@@ -27,9 +27,10 @@ uint32_t dx_partitioner_targets(const struct dx_partitioner *partitioner);
  *
  * @ret_rows: row numbers of the batch, target after target; the partitioner's, until the next call
  * @ret_starts: target t has rows[starts[t]] .. rows[starts[t + 1]] - 1; targets + 1 entries, likewise
- * Returns 0 or -ENOMEM.
+ * Returns 0, -ENOMEM, or -ERANGE: a row names a partition that is not there; with a sentence.
  */
 int dx_partition(struct dx_partitioner *partitioner, const struct dsmx_batch *batch,
-                 const uint32_t **ret_rows, const uint32_t **ret_starts) DX_MUST_CHECK;
+                 const uint32_t **ret_rows, const uint32_t **ret_starts,
+                 struct dsmx_error *err) DX_MUST_CHECK;
 
 #endif /* DX_EXCHANGE_PARTITION_H */

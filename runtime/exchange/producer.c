@@ -208,11 +208,10 @@ static int write_batch(struct dx_producer *p, struct dsmx_error *err)
 static int take_batch(struct dx_producer *p, const struct dsmx_batch *batch, struct dsmx_error *err)
 {
 	struct dx_stalled *s = &p->stalled;
-	int r = dx_partition(p->partitioner, batch, &s->rows, &s->starts);
+	int r = dx_partition(p->partitioner, batch, &s->rows, &s->starts, err);
 
 	if (r < 0)
-		return dx_error(err, r, "exchange %u: no memory to partition %u rows",
-		                p->procedure->rel->exchange.number, batch->selected);
+		return r;
 	p->record->rows += batch->selected;
 	s->batch = *batch;
 	s->target = 0;
@@ -395,11 +394,16 @@ static void end(struct dx_task *task, int result, const struct dsmx_error *err)
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-static int make_parts(struct dx_producer *p)
+static int make_parts(struct dx_producer *p, uint32_t task)
 {
 	const struct dsmx_rel *rel = p->procedure->rel;
 	uint32_t partitions = rel->exchange.partitions;
-	int r = dx_partitioner_new(&rel->exchange, &rel->inputs[0]->schema, &p->partitioner);
+	int r;
+
+	if (rel->exchange.kind == DSMX_EXCHANGE_MERGE ||
+	    rel->exchange.kind == DSMX_EXCHANGE_ARBITRARY)
+		return -EOPNOTSUPP;
+	r = dx_partitioner_new(&rel->exchange, &rel->inputs[0]->schema, task, &p->partitioner);
 
 	if (r < 0)
 		return r;
@@ -412,6 +416,9 @@ static int make_parts(struct dx_producer *p)
 	for (uint32_t t = 0; r == 0 && t < p->target_count; t++)
 		r = dx_writer_init(&p->writers[t], mesh_of(p), &rel->schema);
 	for (uint32_t i = 0; r == 0 && i < partitions; i++) {
+		p->outputs[i].over = !dx_exchange_connects(&rel->exchange, task, i);
+		if (p->outputs[i].over)
+			continue;
 		r = dx_output_init(&p->outputs[i], p, i);
 		p->open_outputs++;
 	}
@@ -428,7 +435,7 @@ int dx_producer_start(struct dx_query *query, uint32_t exchange, uint32_t task, 
 		p->query = query;
 		p->procedure = &query->procedures[exchange];
 		p->record = dx_record_take(query, exchange, task);
-		r = p->record == NULL ? -E2BIG : make_parts(p);
+		r = p->record == NULL ? -E2BIG : make_parts(p, task);
 	}
 	if (r == -E2BIG || r == -ENOSPC)
 		(void)dx_error(

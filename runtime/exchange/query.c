@@ -85,9 +85,12 @@ static void add_needs(const struct dx_query *q, uint32_t i, uint32_t self, struc
 		uint32_t place = dx_query_place(q, i, t);
 
 		n->tasks += place == self;
-		n->outputs += place == self ? x->partitions : 0;
-		for (uint32_t c = 0; c < x->partitions; c++)
+		for (uint32_t c = 0; c < x->partitions; c++) {
+			if (!dx_exchange_connects(x, t, c))
+				continue;
+			n->outputs += place == self;
 			n->streams[place] += consumer_place(q, i, c) == self;
+		}
 	}
 }
 

@@ -53,6 +53,7 @@ static struct dx_procedure *find_procedure(struct dx_service *service,
 		return NULL;
 	}
 	if (req->task >= x->producer_tasks || req->partition >= x->partitions ||
+	    !dx_exchange_connects(x, req->task, req->partition) ||
 	    dx_query_place(q, req->exchange, req->task) != dx_mesh_self(service->mesh)) {
 		(void)dx_error(err, -ENOENT,
 		               "exchange %u: task %u, partition %u is not produced here",
@@ -79,7 +80,8 @@ static void cancel_inputs(struct dx_query *q, const struct dsmx_rel *rel, uint32
 static bool is_unwanted(struct dx_procedure *p, uint32_t task)
 {
 	for (uint32_t i = 0; i < p->rel->exchange.partitions; i++)
-		if (*part_of(p, task, i) != DX_PART_CANCELLED)
+		if (dx_exchange_connects(&p->rel->exchange, task, i) &&
+		    *part_of(p, task, i) != DX_PART_CANCELLED)
 			return false;
 	return true;
 }

@@ -12,8 +12,9 @@
 #include "plan/substrait.pb-c.h"
 #include "plan/tree.h"
 
-#define REL(name)  SUBSTRAIT__REL__REL_TYPE_##name
-#define SORT(name) SUBSTRAIT__SORT_FIELD__SORT_DIRECTION__SORT_DIRECTION_##name
+#define REL(name)     SUBSTRAIT__REL__REL_TYPE_##name
+#define DEALING(name) SUBSTRAIT__DSMX_EXCHANGE__DEALING__DEALING_##name
+#define SORT(name)    SUBSTRAIT__SORT_FIELD__SORT_DIRECTION__SORT_DIRECTION_##name
 
 static void *missing(struct dx_decoder *d, const char *what)
 {
@@ -183,31 +184,44 @@ static struct dsmx_rel *project(struct dx_decoder *d, const Substrait__ProjectRe
 	return dsmx_rel_project(d->plan, input, picked, NULL, (uint32_t)count);
 }
 
+static bool sort_key(struct dx_decoder *d, const Substrait__SortField *pb,
+                     struct dsmx_sort_key *ret_key)
+{
+	if (pb->expr == NULL ||
+	    pb->expr->rex_type_case != SUBSTRAIT__EXPRESSION__REX_TYPE_SELECTION)
+		return no(unsupported(d, "a sort by something that is no column"));
+	if (pb->sort_kind_case != SUBSTRAIT__SORT_FIELD__SORT_KIND_DIRECTION ||
+	    pb->direction < SORT(ASC_NULLS_FIRST) || pb->direction > SORT(DESC_NULLS_LAST))
+		return no(unsupported(d, "a sort in no direction"));
+	if (!dx_decode_field(d, pb->expr->selection, &ret_key->column))
+		return false;
+	ret_key->descending =
+		pb->direction == SORT(DESC_NULLS_FIRST) || pb->direction == SORT(DESC_NULLS_LAST);
+	ret_key->nulls_first =
+		pb->direction == SORT(ASC_NULLS_FIRST) || pb->direction == SORT(DESC_NULLS_FIRST);
+	return true;
+}
+
+/* NULL: the plan has failed. */
+static struct dsmx_sort_key *sort_keys(struct dx_decoder *d, Substrait__SortField *const *pb,
+                                       size_t count)
+{
+	struct dsmx_sort_key *keys = array(d, count, sizeof(keys[0]));
+
+	for (size_t i = 0; keys != NULL && i < count; i++)
+		if (!sort_key(d, pb[i], &keys[i]))
+			return NULL;
+	return keys;
+}
+
 static struct dsmx_rel *sort(struct dx_decoder *d, const Substrait__SortRel *pb)
 {
 	bool local = is_local(d, pb->common);
 	struct dsmx_rel *input = input_of(d, pb->input);
-	struct dsmx_sort_key *keys = array(d, pb->n_sorts, sizeof(keys[0]));
+	struct dsmx_sort_key *keys = sort_keys(d, pb->sorts, pb->n_sorts);
 
 	if (input == NULL || keys == NULL)
 		return NULL;
-	for (size_t i = 0; i < pb->n_sorts; i++) {
-		const Substrait__SortField *field = pb->sorts[i];
-
-		if (field->expr == NULL ||
-		    field->expr->rex_type_case != SUBSTRAIT__EXPRESSION__REX_TYPE_SELECTION)
-			return unsupported(d, "a sort by something that is no column");
-		if (field->sort_kind_case != SUBSTRAIT__SORT_FIELD__SORT_KIND_DIRECTION ||
-		    field->direction < SORT(ASC_NULLS_FIRST) ||
-		    field->direction > SORT(DESC_NULLS_LAST))
-			return unsupported(d, "a sort in no direction");
-		if (!dx_decode_field(d, field->expr->selection, &keys[i].column))
-			return NULL;
-		keys[i].descending = field->direction == SORT(DESC_NULLS_FIRST) ||
-		                     field->direction == SORT(DESC_NULLS_LAST);
-		keys[i].nulls_first = field->direction == SORT(ASC_NULLS_FIRST) ||
-		                      field->direction == SORT(DESC_NULLS_FIRST);
-	}
 	input = dsmx_rel_sort(d->plan, input, keys, (uint32_t)pb->n_sorts);
 	return local && input != NULL ? dx_rel_local(d->plan, input) : input;
 }
@@ -415,26 +429,89 @@ static struct dsmx_rel *hash_join(struct dx_decoder *d, const Substrait__HashJoi
 
 /* --- exchanges and extensions -------------------------------------------------------------------------- */
 
-static bool exchange_kind(struct dx_decoder *d, const Substrait__ExchangeRel *pb,
-                          enum dsmx_exchange_kind *ret_kind)
+/* The fields of a scatter: keys, but with an order it is by range. */
+static bool exchange_scatter(struct dx_decoder *d, const Substrait__ExchangeRel__ScatterFields *pb,
+                             struct dx_exchange *e)
+{
+	uint32_t *keys = array(d, pb->n_fields, sizeof(keys[0]));
+
+	for (size_t i = 0; i < pb->n_fields; i++)
+		if (keys == NULL || !dx_decode_field(d, pb->fields[i], &keys[i]))
+			return false;
+	e->kind = e->order_count > 0 ? DSMX_EXCHANGE_RANGE : DSMX_EXCHANGE_HASH;
+	if (e->kind == DSMX_EXCHANGE_RANGE)
+		return (pb->n_fields == 1 && keys[0] == e->order[0].column) ||
+		       no(missing(d, "the column of a range exchange"));
+	e->keys = keys;
+	e->key_count = (uint32_t)pb->n_fields;
+	return true;
+}
+
+/* One bucket for each row: always bucket 0, or the one that a column names. */
+static bool exchange_target(struct dx_decoder *d, const Substrait__Expression *pb,
+                            struct dx_exchange *e)
 {
 	uint64_t bucket;
 
+	if (pb != NULL && pb->rex_type_case == SUBSTRAIT__EXPRESSION__REX_TYPE_SELECTION) {
+		e->kind = DSMX_EXCHANGE_EXPLICIT;
+		e->key_count = 1;
+		e->keys = array(d, 1, sizeof(e->keys[0]));
+		return e->keys != NULL && dx_decode_field(d, pb->selection, &e->keys[0]);
+	}
+	e->kind = e->order_count > 0 ? DSMX_EXCHANGE_MERGE : DSMX_EXCHANGE_GATHER;
+	return row_count(d, pb, 0, &bucket) &&
+	       (bucket == 0 || no(unsupported(d, "an exchange to a bucket other than 0")));
+}
+
+static bool exchange_round_robin(struct dx_decoder *d, const Substrait__ExchangeRel__RoundRobin *pb,
+                                 const Substrait__DsmxExchange *own, struct dx_exchange *e)
+{
+	switch (own->dealing) {
+	case DEALING(IN_TURN):
+		e->kind = DSMX_EXCHANGE_ROUND_ROBIN;
+		break;
+	case DEALING(PASSTHROUGH):
+		e->kind = DSMX_EXCHANGE_PASSTHROUGH;
+		break;
+	case DEALING(ARBITRARY):
+		e->kind = DSMX_EXCHANGE_ARBITRARY;
+		break;
+	default:
+		return no(unsupported(d, "an exchange that deals in another way"));
+	}
+	return !pb->exact || no(unsupported(d, "a round robin that is exact"));
+}
+
+static bool exchange_kind(struct dx_decoder *d, const Substrait__ExchangeRel *pb,
+                          const Substrait__DsmxExchange *own, struct dx_exchange *e)
+{
 	switch (pb->exchange_kind_case) {
 	case SUBSTRAIT__EXCHANGE_REL__EXCHANGE_KIND_SCATTER_BY_FIELDS:
-		*ret_kind = DSMX_EXCHANGE_HASH;
-		return true;
+		return exchange_scatter(d, pb->scatter_by_fields, e);
 	case SUBSTRAIT__EXCHANGE_REL__EXCHANGE_KIND_BROADCAST:
-		*ret_kind = DSMX_EXCHANGE_BROADCAST;
+		e->kind = DSMX_EXCHANGE_BROADCAST;
 		return true;
 	case SUBSTRAIT__EXCHANGE_REL__EXCHANGE_KIND_SINGLE_TARGET:
-		*ret_kind = DSMX_EXCHANGE_GATHER;
-		if (!row_count(d, pb->single_target->expression, 0, &bucket))
-			return false;
-		return bucket == 0 || no(unsupported(d, "an exchange to a bucket other than 0"));
+		return exchange_target(d, pb->single_target->expression, e);
+	case SUBSTRAIT__EXCHANGE_REL__EXCHANGE_KIND_ROUND_ROBIN:
+		return exchange_round_robin(d, pb->round_robin, own, e);
 	default:
 		return no(missing(d, "the kind of an exchange"));
 	}
+}
+
+static bool exchange_bounds(struct dx_decoder *d, const Substrait__DsmxExchange *own,
+                            struct dx_exchange *e)
+{
+	e->bounds = array(d, own->n_bounds, sizeof(struct dsmx_expr *));
+	e->bound_count = (uint32_t)own->n_bounds;
+	for (size_t i = 0; e->bounds != NULL && i < own->n_bounds; i++) {
+		e->bounds[i] = dx_decode_literal(d, own->bounds[i]);
+		if (e->bounds[i] == NULL)
+			return false;
+	}
+	return e->bounds != NULL;
 }
 
 /* Our own details; those of an exchange that another planner made are all zero. */
@@ -454,25 +531,11 @@ static const Substrait__DsmxExchange *exchange_details(struct dx_decoder *d,
 
 static struct dsmx_rel *exchange(struct dx_decoder *d, const Substrait__ExchangeRel *pb)
 {
-	struct dsmx_rel *input = input_of(d, pb->input), *rel;
+	struct dsmx_rel *input = input_of(d, pb->input);
 	const Substrait__DsmxExchange *own = exchange_details(d, pb);
-	struct dsmx_exchange_config config;
-	enum dsmx_exchange_kind kind = DSMX_EXCHANGE_KIND_COUNT;
-	uint32_t *keys = NULL;
-	size_t count = 0;
+	struct dx_exchange e = { 0 };
 
-	if (input == NULL || own == NULL || !exchange_kind(d, pb, &kind))
-		return NULL;
-	if (kind == DSMX_EXCHANGE_HASH)
-		count = pb->scatter_by_fields->n_fields;
-	keys = array(d, count, sizeof(keys[0]));
-	for (size_t i = 0; !dx_plan_failed(d->plan) && i < count; i++)
-		(void)dx_decode_field(d, pb->scatter_by_fields->fields[i], &keys[i]);
-	config = (struct dsmx_exchange_config){ .credit_bytes = own->credit_bytes,
-		                                .frame_bytes = own->frame_bytes,
-		                                .hash_seed = own->hash_seed,
-		                                .overflow_forbidden = own->overflow_forbidden };
-	if (dx_plan_failed(d->plan))
+	if (input == NULL || own == NULL)
 		return NULL;
 	if (pb->partition_count < 0 || own->producer_tasks > DX_TASKS_MAX)
 		return dx_plan_fail(d->plan, -EINVAL, "an exchange has %u tasks, %d partitions",
@@ -481,12 +544,18 @@ static struct dsmx_rel *exchange(struct dx_decoder *d, const Substrait__Exchange
 	if (pb->advanced_extension != NULL && own->number != d->exchanges)
 		return dx_plan_fail(d->plan, -EBADMSG, "not a plan: exchange %u stands in place %u",
 		                    own->number, d->exchanges);
-	d->exchanges++;
-	rel = dsmx_rel_exchange(d->plan, kind, input, keys, (uint32_t)count,
-	                        (uint32_t)pb->partition_count, &config);
-	if (rel != NULL)
-		rel->exchange.producer_tasks = own->producer_tasks;
-	return rel;
+	e.number = d->exchanges++;
+	e.partitions = (uint32_t)pb->partition_count;
+	e.producer_tasks = own->producer_tasks;
+	e.config = (struct dsmx_exchange_config){ .credit_bytes = own->credit_bytes,
+		                                  .frame_bytes = own->frame_bytes,
+		                                  .hash_seed = own->hash_seed,
+		                                  .overflow_forbidden = own->overflow_forbidden };
+	e.order = sort_keys(d, own->order, own->n_order);
+	e.order_count = (uint32_t)own->n_order;
+	if (e.order == NULL || !exchange_bounds(d, own, &e) || !exchange_kind(d, pb, own, &e))
+		return NULL;
+	return dx_rel_exchange_like(d->plan, input, &e);
 }
 
 static struct dsmx_rel *extension(struct dx_decoder *d, const Substrait__Any *detail,

@@ -312,6 +312,20 @@ static Substrait__SortField__SortDirection direction(const struct dsmx_sort_key 
 	               : SUBSTRAIT__SORT_FIELD__SORT_DIRECTION__SORT_DIRECTION_ASC_NULLS_LAST;
 }
 
+static Substrait__SortField **sort_fields(struct dx_encoder *e, const struct dsmx_sort_key *keys,
+                                          uint32_t count, size_t *ret_count)
+{
+	Substrait__SortField **fields = dx_encode_array(e, count, ret_count);
+
+	for (size_t i = 0; i < *ret_count; i++) {
+		fields[i] = DX_NEW(e, sort_field);
+		fields[i]->expr = dx_encode_column(e, keys[i].column);
+		fields[i]->sort_kind_case = SUBSTRAIT__SORT_FIELD__SORT_KIND_DIRECTION;
+		fields[i]->direction = direction(&keys[i]);
+	}
+	return fields;
+}
+
 static Substrait__SortRel *sort(struct dx_encoder *e, const struct dsmx_rel *rel)
 {
 	Substrait__SortRel *pb = DX_NEW(e, sort_rel);
@@ -321,15 +335,7 @@ static Substrait__SortRel *sort(struct dx_encoder *e, const struct dsmx_rel *rel
 		pb->common->advanced_extension =
 			enhancement(e, dx_encode_any(e, DX_URL_LOCAL, NULL));
 	pb->input = dx_encode_rel(e, rel->inputs[0]);
-	pb->sorts = dx_encode_array(e, rel->sort.key_count, &pb->n_sorts);
-	for (size_t i = 0; i < pb->n_sorts; i++) {
-		Substrait__SortField *field = DX_NEW(e, sort_field);
-
-		field->expr = dx_encode_column(e, rel->sort.keys[i].column);
-		field->sort_kind_case = SUBSTRAIT__SORT_FIELD__SORT_KIND_DIRECTION;
-		field->direction = direction(&rel->sort.keys[i]);
-		pb->sorts[i] = field;
-	}
+	pb->sorts = sort_fields(e, rel->sort.keys, rel->sort.key_count, &pb->n_sorts);
 	return pb;
 }
 
@@ -361,6 +367,8 @@ static Substrait__FetchRel *limit(struct dx_encoder *e, const struct dsmx_rel *r
 	return pb;
 }
 
+#define DEALING(name) SUBSTRAIT__DSMX_EXCHANGE__DEALING__DEALING_##name
+
 /* What Substrait's exchange does not say. */
 static Substrait__Any *exchange_details(struct dx_encoder *e, const struct dx_exchange *exchange)
 {
@@ -379,7 +387,30 @@ static Substrait__Any *exchange_details(struct dx_encoder *e, const struct dx_ex
 	pb->has_hash_seed = pb->hash_seed != 0;
 	pb->overflow_forbidden = config->overflow_forbidden;
 	pb->has_overflow_forbidden = config->overflow_forbidden;
+	if (exchange->kind == DSMX_EXCHANGE_PASSTHROUGH)
+		pb->dealing = DEALING(PASSTHROUGH);
+	if (exchange->kind == DSMX_EXCHANGE_ARBITRARY)
+		pb->dealing = DEALING(ARBITRARY);
+	pb->has_dealing = pb->dealing != DEALING(IN_TURN);
+	pb->order = sort_fields(e, exchange->order, exchange->order_count, &pb->n_order);
+	pb->bounds = dx_encode_array(e, exchange->bound_count, &pb->n_bounds);
+	for (size_t i = 0; i < pb->n_bounds; i++)
+		pb->bounds[i] = dx_encode_literal(e, exchange->bounds[i]);
 	return dx_encode_any(e, DX_URL_EXCHANGE, &pb->base);
+}
+
+static Substrait__ExchangeRel__ScatterFields *scatter_fields(struct dx_encoder *e,
+                                                             const struct dx_exchange *exchange)
+{
+	Substrait__ExchangeRel__ScatterFields *pb = DX_NEW(e, exchange_rel__scatter_fields);
+	bool range = exchange->kind == DSMX_EXCHANGE_RANGE;
+
+	pb->fields = dx_encode_array(e, range ? exchange->order_count : exchange->key_count,
+	                             &pb->n_fields);
+	for (size_t i = 0; i < pb->n_fields; i++)
+		pb->fields[i] =
+			dx_encode_field(e, range ? exchange->order[i].column : exchange->keys[i]);
+	return pb;
 }
 
 static Substrait__ExchangeRel *exchange(struct dx_encoder *e, const struct dsmx_rel *rel)
@@ -394,21 +425,26 @@ static Substrait__ExchangeRel *exchange(struct dx_encoder *e, const struct dsmx_
 	pb->advanced_extension = enhancement(e, exchange_details(e, exchange));
 	switch (exchange->kind) {
 	case DSMX_EXCHANGE_HASH:
+	case DSMX_EXCHANGE_RANGE:
 		pb->exchange_kind_case = SUBSTRAIT__EXCHANGE_REL__EXCHANGE_KIND_SCATTER_BY_FIELDS;
-		pb->scatter_by_fields = DX_NEW(e, exchange_rel__scatter_fields);
-		pb->scatter_by_fields->fields =
-			dx_encode_array(e, exchange->key_count, &pb->scatter_by_fields->n_fields);
-		for (size_t i = 0; i < pb->scatter_by_fields->n_fields; i++)
-			pb->scatter_by_fields->fields[i] = dx_encode_field(e, exchange->keys[i]);
+		pb->scatter_by_fields = scatter_fields(e, exchange);
 		break;
 	case DSMX_EXCHANGE_BROADCAST:
 		pb->exchange_kind_case = SUBSTRAIT__EXCHANGE_REL__EXCHANGE_KIND_BROADCAST;
 		pb->broadcast = DX_NEW(e, exchange_rel__broadcast);
 		break;
-	default: /* a gather: every row goes to bucket 0 */
+	case DSMX_EXCHANGE_ROUND_ROBIN:
+	case DSMX_EXCHANGE_PASSTHROUGH:
+	case DSMX_EXCHANGE_ARBITRARY:
+		pb->exchange_kind_case = SUBSTRAIT__EXCHANGE_REL__EXCHANGE_KIND_ROUND_ROBIN;
+		pb->round_robin = DX_NEW(e, exchange_rel__round_robin);
+		break;
+	default: /* a gather or merge: every row goes to bucket 0; explicit: to that in its column */
 		pb->exchange_kind_case = SUBSTRAIT__EXCHANGE_REL__EXCHANGE_KIND_SINGLE_TARGET;
 		pb->single_target = DX_NEW(e, exchange_rel__single_bucket_expression);
-		pb->single_target->expression = number(e, 0);
+		pb->single_target->expression = exchange->kind == DSMX_EXCHANGE_EXPLICIT
+		                                        ? dx_encode_column(e, exchange->keys[0])
+		                                        : number(e, 0);
 		break;
 	}
 	return pb;

@@ -67,7 +67,6 @@ static const struct {
 	{ &substrait__read_rel__descriptor, 5, "virtual_table" },
 	{ &substrait__read_rel__descriptor, 9, "iceberg_table" },
 	{ &substrait__exchange_rel__descriptor, 7, "multi_target" },
-	{ &substrait__exchange_rel__descriptor, 8, "round_robin" },
 	{ &substrait__type__descriptor, 19, "interval_year" },
 	{ &substrait__type__descriptor, 20, "interval_day" },
 	{ &substrait__type__descriptor, 23, "fixed_binary" },

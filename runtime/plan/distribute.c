@@ -98,10 +98,12 @@ static struct place place_above(struct distribute *d, const struct dsmx_rel *rel
 
 static struct place place_of_exchange(const struct dx_exchange *exchange)
 {
-	if (exchange->kind == DSMX_EXCHANGE_GATHER)
+	if (dx_exchange_is_gather(exchange))
 		return single;
 	if (exchange->kind == DSMX_EXCHANGE_BROADCAST)
 		return (struct place){ .kind = DX_PARTITIONING_REPLICATED };
+	if (exchange->kind != DSMX_EXCHANGE_HASH)
+		return unknown;
 	return (struct place){ .kind = DX_PARTITIONING_HASH,
 		               .by = exchange,
 		               .key_count = exchange->key_count,

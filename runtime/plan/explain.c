@@ -122,18 +122,24 @@ static void aggregate(struct dx_out *out, const struct dsmx_rel *rel)
 	}
 }
 
-static void sort(struct dx_out *out, const struct dsmx_rel *rel)
+static void sort_keys(struct dx_out *out, const struct dsmx_schema *schema,
+                      const struct dsmx_sort_key *keys, uint32_t count)
 {
-	dx_out_add(out, "Sort%s: ", rel->sort.local ? " (local)" : "");
-	for (uint32_t i = 0; i < rel->sort.key_count; i++) {
-		const struct dsmx_sort_key *key = &rel->sort.keys[i];
+	for (uint32_t i = 0; i < count; i++) {
+		const struct dsmx_sort_key *key = &keys[i];
 
 		dx_out_add(out, i > 0 ? ", " : "");
-		dx_out_column(out, &rel->schema, key->column);
+		dx_out_column(out, schema, key->column);
 		dx_out_add(out, key->descending ? " desc" : "");
 		if (key->nulls_first != key->descending)
 			dx_out_add(out, key->nulls_first ? " nulls first" : " nulls last");
 	}
+}
+
+static void sort(struct dx_out *out, const struct dsmx_rel *rel)
+{
+	dx_out_add(out, "Sort%s: ", rel->sort.local ? " (local)" : "");
+	sort_keys(out, &rel->schema, rel->sort.keys, rel->sort.key_count);
 }
 
 static void limit(struct dx_out *out, const struct dsmx_rel *rel)
@@ -147,19 +153,44 @@ static void limit(struct dx_out *out, const struct dsmx_rel *rel)
 		dx_out_add(out, " from %llu", (unsigned long long)rel->limit.offset);
 }
 
-/* "DsmExchangeExec #3: hash(l_orderkey) 2 -> 2": producer tasks, consumer partitions. */
-static void exchange(struct dx_out *out, const struct dsmx_rel *rel)
+/* As many bounds as a line can take. */
+#define BOUNDS_SHOWN 8
+
+static void bounds(struct dx_out *out, const struct dsmx_rel *rel)
 {
 	const struct dx_exchange *e = &rel->exchange;
 
-	dx_out_add(out, "DsmExchangeExec #%u: ", e->number);
-	if (e->kind == DSMX_EXCHANGE_HASH) {
-		dx_out_add(out, "hash(");
-		columns(out, &rel->schema, e->keys, e->key_count);
-		dx_out_add(out, ")");
-	} else {
-		dx_out_add(out, e->kind == DSMX_EXCHANGE_GATHER ? "gather" : "broadcast");
+	for (uint32_t i = 0; i < e->bound_count && i < BOUNDS_SHOWN; i++) {
+		dx_out_add(out, i > 0 ? ", " : " at ");
+		dx_out_expr(out, e->bounds[i], &rel->schema);
 	}
+	if (e->bound_count > BOUNDS_SHOWN)
+		dx_out_add(out, ", and %u more", e->bound_count - BOUNDS_SHOWN);
+}
+
+/* "DsmExchangeExec #3: hash(l_orderkey) 2 -> 2": producer tasks, consumer partitions. */
+static void exchange(struct dx_out *out, const struct dsmx_rel *rel)
+{
+	static const char *const kinds[DSMX_EXCHANGE_KIND_COUNT] = {
+		[DSMX_EXCHANGE_HASH] = "hash",
+		[DSMX_EXCHANGE_BROADCAST] = "broadcast",
+		[DSMX_EXCHANGE_GATHER] = "gather",
+		[DSMX_EXCHANGE_ROUND_ROBIN] = "round robin",
+		[DSMX_EXCHANGE_EXPLICIT] = "explicit",
+		[DSMX_EXCHANGE_PASSTHROUGH] = "passthrough",
+		[DSMX_EXCHANGE_MERGE] = "merge",
+		[DSMX_EXCHANGE_RANGE] = "range",
+		[DSMX_EXCHANGE_ARBITRARY] = "arbitrary",
+	};
+	const struct dx_exchange *e = &rel->exchange;
+	bool has_details = e->key_count + e->order_count > 0;
+
+	dx_out_add(out, "DsmExchangeExec #%u: %s%s", e->number, kinds[e->kind],
+	           has_details ? "(" : "");
+	columns(out, &rel->schema, e->keys, e->key_count);
+	sort_keys(out, &rel->schema, e->order, e->order_count);
+	bounds(out, rel);
+	dx_out_add(out, has_details ? ")" : "");
 	if (e->producer_tasks > 0)
 		dx_out_add(out, " %u -> %u", e->producer_tasks, e->partitions);
 }

@@ -161,12 +161,30 @@ struct dx_limit {
 struct dx_exchange {
 	uint32_t number;
 	enum dsmx_exchange_kind kind;
-	uint32_t *keys;
+	uint32_t *keys; /* HASH, EXPLICIT */
 	uint32_t key_count;
+	struct dsmx_sort_key *order; /* MERGE: of the rows; RANGE: the one that is dealt by */
+	uint32_t order_count;
+	struct dsmx_expr *
+		*bounds; /* RANGE: literals; those from bound i on are in partition i + 1 */
+	uint32_t bound_count;
 	uint32_t producer_tasks;            /* 0 before distribution */
 	uint32_t partitions;                /* 0 before distribution */
 	struct dsmx_exchange_config config; /* defaults filled in */
 };
+
+/* Does it bring all rows to one task? */
+static inline bool dx_exchange_is_gather(const struct dx_exchange *exchange)
+{
+	return exchange->kind == DSMX_EXCHANGE_GATHER || exchange->kind == DSMX_EXCHANGE_MERGE;
+}
+
+/* Is there a stream from producer @task to consumer @partition? */
+static inline bool dx_exchange_connects(const struct dx_exchange *exchange, uint32_t task,
+                                        uint32_t partition)
+{
+	return exchange->kind != DSMX_EXCHANGE_PASSTHROUGH || task == partition;
+}
 
 struct dx_extension {
 	const char *name;

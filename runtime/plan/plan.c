@@ -216,7 +216,10 @@ int dsmx_plan_exchange(const struct dsmx_plan *plan, uint32_t number,
 		                                 .keys = rel->exchange.keys,
 		                                 .key_count = rel->exchange.key_count,
 		                                 .schema = &rel->schema,
-		                                 .config = rel->exchange.config };
+		                                 .config = rel->exchange.config,
+		                                 .order = rel->exchange.order,
+		                                 .order_count = rel->exchange.order_count,
+		                                 .bound_count = rel->exchange.bound_count };
 	return 0;
 }
 

@@ -10,9 +10,10 @@
 static struct dx_properties of_exchange(const struct dx_exchange *exchange)
 {
 	static const enum dx_partitioning_kind kinds[DSMX_EXCHANGE_KIND_COUNT] = {
-		[DSMX_EXCHANGE_HASH] = DX_PARTITIONING_UNKNOWN,
 		[DSMX_EXCHANGE_BROADCAST] = DX_PARTITIONING_REPLICATED,
 		[DSMX_EXCHANGE_GATHER] = DX_PARTITIONING_SINGLE,
+		[DSMX_EXCHANGE_MERGE] = DX_PARTITIONING_SINGLE,
+		/* all others: DX_PARTITIONING_UNKNOWN */
 	};
 
 	return (struct dx_properties){ .partitioning = kinds[exchange->kind],

@@ -161,6 +161,16 @@ static bool prune_scan(struct prune *p, const struct dsmx_rel *rel, const bool *
 
 /* --- one input ----------------------------------------------------------------------------------------- */
 
+static struct dsmx_sort_key *sort_keys(struct prune *p, const struct dsmx_sort_key *keys,
+                                       uint32_t count, const uint32_t *map)
+{
+	struct dsmx_sort_key *copy = dx_plan_copy(p->plan, keys, count, sizeof(keys[0]));
+
+	for (uint32_t i = 0; copy != NULL && i < count; i++)
+		copy[i].column = map[keys[i].column];
+	return copy;
+}
+
 /* A filter, sort, limit or exchange: the columns of the input go through. */
 static bool prune_passing(struct prune *p, const struct dsmx_rel *rel, const bool *need,
                           struct pruned *ret)
@@ -177,6 +187,8 @@ static bool prune_passing(struct prune *p, const struct dsmx_rel *rel, const boo
 		used[rel->sort.keys[i].column] = true;
 	for (uint32_t i = 0; rel->kind == DX_REL_EXCHANGE && i < rel->exchange.key_count; i++)
 		used[rel->exchange.keys[i]] = true;
+	for (uint32_t i = 0; rel->kind == DX_REL_EXCHANGE && i < rel->exchange.order_count; i++)
+		used[rel->exchange.order[i].column] = true;
 	if (!prune(p, rel->inputs[0], used, &input) ||
 	    (rel->kind == DX_REL_EXCHANGE && !narrow(p, used, count, &input)))
 		return false;
@@ -185,16 +197,15 @@ static bool prune_passing(struct prune *p, const struct dsmx_rel *rel, const boo
 	if (rel->kind == DX_REL_FILTER) {
 		copy->condition = dx_expr_renumber(p->plan, rel->condition, input.map);
 	} else if (rel->kind == DX_REL_SORT) {
-		copy->sort.keys = dx_plan_copy(p->plan, rel->sort.keys, rel->sort.key_count,
-		                               sizeof(rel->sort.keys[0]));
-		for (uint32_t i = 0; copy->sort.keys != NULL && i < rel->sort.key_count; i++)
-			copy->sort.keys[i].column = input.map[rel->sort.keys[i].column];
+		copy->sort.keys = sort_keys(p, rel->sort.keys, rel->sort.key_count, input.map);
 	} else if (rel->kind == DX_REL_EXCHANGE) {
 		copy->exchange.keys =
 			dx_plan_alloc(p->plan, rel->exchange.key_count, sizeof(uint32_t));
 		for (uint32_t i = 0; copy->exchange.keys != NULL && i < rel->exchange.key_count;
 		     i++)
 			copy->exchange.keys[i] = input.map[rel->exchange.keys[i]];
+		copy->exchange.order =
+			sort_keys(p, rel->exchange.order, rel->exchange.order_count, input.map);
 	}
 	if (dx_plan_failed(p->plan))
 		return false;

@@ -115,8 +115,7 @@ struct dsmx_rel *dx_rel_over(struct dsmx_plan *plan, const struct dsmx_rel *rel,
 	return dx_rel_seal(plan, copy);
 }
 
-/* A relation over one input that has that input's columns. */
-static struct dsmx_rel *passing(struct dsmx_plan *plan, enum dx_rel_kind kind,
+struct dsmx_rel *dx_rel_passing(struct dsmx_plan *plan, enum dx_rel_kind kind,
                                 struct dsmx_rel *input)
 {
 	struct dsmx_rel *rel = dx_rel_new(plan, kind, &input, 1, input->schema.field_count);
@@ -254,7 +253,7 @@ struct dsmx_rel *dsmx_rel_filter(struct dsmx_plan *plan, struct dsmx_rel *input,
 		else
 			rel->condition = dx_expr_and(plan, input->condition, condition);
 	} else {
-		rel = passing(plan, DX_REL_FILTER, input);
+		rel = dx_rel_passing(plan, DX_REL_FILTER, input);
 		if (rel != NULL)
 			rel->condition = condition;
 	}
@@ -320,7 +319,7 @@ struct dsmx_rel *dsmx_rel_sort(struct dsmx_plan *plan, struct dsmx_rel *input,
 		if (!columns_there(plan, "a sort", &keys[i].column, 1, input->schema.field_count))
 			return NULL;
 	}
-	rel = passing(plan, DX_REL_SORT, input);
+	rel = dx_rel_passing(plan, DX_REL_SORT, input);
 	if (rel == NULL)
 		return NULL;
 	rel->sort.key_count = key_count;
@@ -337,7 +336,7 @@ struct dsmx_rel *dsmx_rel_limit(struct dsmx_plan *plan, struct dsmx_rel *input, 
 		return NULL;
 	if (offset > INT64_MAX || (count > INT64_MAX && count != UINT64_MAX))
 		return dx_plan_fail(plan, -EINVAL, "a limit or offset is over 2^63 - 1");
-	rel = passing(plan, DX_REL_LIMIT, input);
+	rel = dx_rel_passing(plan, DX_REL_LIMIT, input);
 	if (rel == NULL)
 		return NULL;
 	rel->limit = (struct dx_limit){ .offset = offset, .count = count };
@@ -355,7 +354,7 @@ struct dsmx_rel *dx_rel_local(struct dsmx_plan *plan, struct dsmx_rel *sort_or_l
 	return sort_or_limit;
 }
 
-/* --- extension and exchange ---------------------------------------------------------------------------- */
+/* --- extension ----------------------------------------------------------------------------------------- */
 
 struct dsmx_rel *dsmx_rel_extension(struct dsmx_plan *plan, const char *name, const void *bytes,
                                     size_t len_bytes, const struct dsmx_schema *output,
@@ -380,54 +379,4 @@ struct dsmx_rel *dsmx_rel_extension(struct dsmx_plan *plan, const char *name, co
 	rel->extension.bytes = dx_plan_copy(plan, bytes, len_bytes, 1);
 	rel->extension.len_bytes = len_bytes;
 	return dx_plan_failed(plan) ? NULL : dx_rel_seal(plan, rel);
-}
-
-static struct dsmx_exchange_config with_defaults(const struct dsmx_exchange_config *config)
-{
-	struct dsmx_exchange_config full = { 0 };
-
-	if (config != NULL)
-		full = *config;
-	if (full.credit_bytes == 0)
-		full.credit_bytes = DX_EXCHANGE_CREDIT_BYTES;
-	if (full.frame_bytes == 0)
-		full.frame_bytes = DX_EXCHANGE_FRAME_BYTES;
-	if (full.hash_seed == 0)
-		full.hash_seed = DX_EXCHANGE_HASH_SEED;
-	return full;
-}
-
-struct dsmx_rel *dsmx_rel_exchange(struct dsmx_plan *plan, enum dsmx_exchange_kind kind,
-                                   struct dsmx_rel *input, const uint32_t *keys, uint32_t key_count,
-                                   uint32_t partitions, const struct dsmx_exchange_config *config)
-{
-	struct dsmx_rel *rel;
-
-	if (!input_given(plan, "the input of an exchange", input))
-		return NULL;
-	if ((unsigned)kind >= DSMX_EXCHANGE_KIND_COUNT)
-		return dx_plan_fail(plan, -EINVAL, "there is no exchange kind %d", (int)kind);
-	if ((kind == DSMX_EXCHANGE_HASH) != (key_count > 0))
-		return dx_plan_fail(plan, -EINVAL, "%s",
-		                    kind == DSMX_EXCHANGE_HASH ? "a hash exchange has no keys"
-		                                               : "only a hash exchange has keys");
-	if (kind == DSMX_EXCHANGE_GATHER && partitions > 1)
-		return dx_plan_fail(plan, -EINVAL, "a gather has one partition, not %u",
-		                    partitions);
-	if (partitions > DX_TASKS_MAX)
-		return dx_plan_fail(plan, -E2BIG, "an exchange has %u partitions, the most is %u",
-		                    partitions, DX_TASKS_MAX);
-	if (!columns_there(plan, "an exchange", keys, key_count, input->schema.field_count))
-		return NULL;
-	rel = passing(plan, DX_REL_EXCHANGE, input);
-	if (rel == NULL)
-		return NULL;
-	rel->exchange = (struct dx_exchange){ .kind = kind,
-		                              .key_count = key_count,
-		                              .partitions = partitions,
-		                              .config = with_defaults(config) };
-	if (kind == DSMX_EXCHANGE_GATHER)
-		rel->exchange.partitions = 1;
-	rel->exchange.keys = dx_plan_copy(plan, keys, key_count, sizeof(keys[0]));
-	return rel->exchange.keys != NULL ? dx_rel_seal(plan, rel) : NULL;
 }

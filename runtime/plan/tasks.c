@@ -14,7 +14,7 @@
 struct fragment {
 	uint32_t fixed;   /* its own tasks, or an exchange's partitions, where given; else 0 */
 	uint32_t batches; /* most record batches of a file, when there is a scan */
-	bool has_scan, has_hash, has_gather, has_single_source;
+	bool has_scan, is_dealt_to, has_gather, has_single_source;
 };
 
 static void look(struct dsmx_plan *plan, const struct dsmx_rel *rel, struct fragment *f)
@@ -22,9 +22,10 @@ static void look(struct dsmx_plan *plan, const struct dsmx_rel *rel, struct frag
 	if (rel->kind == DX_REL_EXCHANGE) {
 		const struct dx_exchange *e = &rel->exchange;
 
-		f->has_gather = f->has_gather || e->kind == DSMX_EXCHANGE_GATHER;
-		f->has_hash = f->has_hash || e->kind == DSMX_EXCHANGE_HASH;
-		if (e->kind == DSMX_EXCHANGE_GATHER || e->partitions == 0)
+		f->has_gather = f->has_gather || dx_exchange_is_gather(e);
+		f->is_dealt_to = f->is_dealt_to ||
+		                 (e->kind != DSMX_EXCHANGE_BROADCAST && !dx_exchange_is_gather(e));
+		if (dx_exchange_is_gather(e) || e->partitions == 0)
 			return;
 		if (f->fixed != 0 && f->fixed != e->partitions)
 			(void)dx_plan_fail(
@@ -60,7 +61,7 @@ static uint32_t fragment_tasks(struct dsmx_plan *plan, const struct dsmx_rel *re
 		tasks = f.fixed;
 	else if (is_root || f.has_gather || f.has_single_source)
 		tasks = 1;
-	else if (f.has_scan && !f.has_hash && f.batches < tasks)
+	else if (f.has_scan && !f.is_dealt_to && f.batches < tasks)
 		tasks = f.batches;
 	if (tasks > 1 && (is_root || f.has_gather || f.has_single_source))
 		(void)dx_plan_fail(
@@ -74,16 +75,29 @@ static uint32_t fragment_tasks(struct dsmx_plan *plan, const struct dsmx_rel *re
 	return tasks;
 }
 
+/* Each of its tasks has a partition of its own. */
+static void check_passthrough(struct dsmx_plan *plan, const struct dx_exchange *e)
+{
+	if (e->kind == DSMX_EXCHANGE_PASSTHROUGH && e->producer_tasks > e->partitions)
+		(void)dx_plan_fail(plan, -EINVAL,
+		                   "a passthrough exchange has %u tasks and only %u partitions",
+		                   e->producer_tasks, e->partitions);
+}
+
 /* The exchanges into the fragment that @rel is in get @tasks partitions; the fragments below their own. */
 static void set_tasks(struct dsmx_plan *plan, struct dsmx_rel *rel, uint32_t asked, uint32_t tasks)
 {
-	struct dx_exchange *exchange = &rel->exchange;
+	struct dx_exchange *e = &rel->exchange;
 
 	if (rel->kind == DX_REL_EXCHANGE) {
-		exchange->partitions = exchange->kind == DSMX_EXCHANGE_GATHER ? 1 : tasks;
-		tasks = fragment_tasks(plan, rel->inputs[0], asked, exchange->producer_tasks,
-		                       false);
-		exchange->producer_tasks = tasks;
+		bool to_one_each = e->kind == DSMX_EXCHANGE_PASSTHROUGH;
+
+		e->partitions = dx_exchange_is_gather(e) ? 1 : tasks;
+		tasks = fragment_tasks(plan, rel->inputs[0],
+		                       to_one_each && tasks < asked ? tasks : asked,
+		                       e->producer_tasks, false);
+		e->producer_tasks = tasks;
+		check_passthrough(plan, e);
 	}
 	for (uint32_t i = 0; i < rel->input_count; i++)
 		set_tasks(plan, rel->inputs[i], asked, tasks);
@@ -118,6 +132,7 @@ static void check_partitions(struct dsmx_plan *plan, const struct dsmx_rel *rel,
 		                   e->producer_tasks);
 	else
 		check_partitions(plan, rel->inputs[0], e->producer_tasks);
+	check_passthrough(plan, e);
 }
 
 void dx_plan_check_tasks(struct dsmx_plan *plan)

@@ -108,6 +108,14 @@ void dx_rel_set_field(struct dsmx_rel *rel, uint32_t column, struct dsmx_field f
 /* Depth and properties, after all else is filled; every constructor ends with it. */
 struct dsmx_rel *dx_rel_seal(struct dsmx_plan *plan, struct dsmx_rel *rel);
 
+/* A relation over one input that has that input's columns; to be filled and sealed. */
+struct dsmx_rel *dx_rel_passing(struct dsmx_plan *plan, enum dx_rel_kind kind,
+                                struct dsmx_rel *input);
+
+/* An exchange as @like says, which is checked; its arrays are copied, its number and tasks are taken over. */
+struct dsmx_rel *dx_rel_exchange_like(struct dsmx_plan *plan, struct dsmx_rel *input,
+                                      const struct dx_exchange *like);
+
 /* A copy of @rel over other inputs of the same schemas. */
 struct dsmx_rel *dx_rel_over(struct dsmx_plan *plan, const struct dsmx_rel *rel,
                              struct dsmx_rel *const *inputs);
