@@ -15,112 +15,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/cx.h"
-#include "base/err.h"
-#include "chan/internal.h"
-#include "dsmx/dsmx.h"
-#include "exchange/internal.h"
 #include "harness.h"
-#include "task/reactor.h"
-#include "wait/backend.h"
+#include "simulated.h"
 
-enum { PROCESSES_MAX = 5, ROWS = 9600, BATCH_ROWS = 400, KEYS = 97, TURNS_MAX = 200000 };
-
-/* --- the simulated wait ---------------------------------------------------------------------------------------- */
-
-struct sim_wait {
-	struct dx_wait wait; /* must be first */
-	struct dx_list words;
-	uint64_t *state; /* of the generator: slices end at random times */
-};
-
-static uint64_t draw(uint64_t *state)
-{
-	*state += 0x9e3779b97f4a7c15ULL;
-	uint64_t z = *state;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
-}
-
-static struct sim_wait *sim_of(struct dx_wait *wait)
-{
-	return (struct sim_wait *)wait;
-}
-
-static int sim_add_word(struct dx_wait *wait, struct dx_wait_word *word)
-{
-	dx_list_append(&sim_of(wait)->words, &word->link);
-	return 0;
-}
-
-static int sim_add_fd(struct dx_wait *wait, struct dx_wait_fd *fd)
-{
-	(void)wait;
-	dx_list_init(&fd->link);
-	return 0;
-}
-
-static void sim_remove_word(struct dx_wait *wait, struct dx_wait_word *word)
-{
-	(void)wait;
-	dx_list_unlink(&word->link);
-}
-
-static void sim_remove_fd(struct dx_wait *wait, struct dx_wait_fd *fd)
-{
-	(void)wait;
-	(void)fd;
-}
-
-static int sim_sleep(struct dx_wait *wait, uint64_t deadline_ns)
-{
-	(void)wait;
-	(void)deadline_ns;
-	return 0;
-}
-
-static int sim_pollable(struct dx_wait *wait)
-{
-	(void)wait;
-	return -EOPNOTSUPP;
-}
-
-/* Behind the true clock by up to a slice, so that slices have any length. */
-static uint64_t sim_now(struct dx_wait *wait)
-{
-	return dx_now_ns() - draw(sim_of(wait)->state) % DX_SLICE_NS;
-}
-
-static void sim_free(struct dx_wait *wait)
-{
-	free(wait);
-}
-
-static const struct dx_wait_ops sim_ops = {
-	"simulated", sim_add_word, sim_add_fd, sim_remove_word, sim_remove_fd,
-	sim_sleep,   sim_pollable, sim_now,    sim_free,
-};
-
-/* --- processes --------------------------------------------------------------------------------------------------- */
-
-struct process {
-	struct sim_wait *wait;
-	struct dx_reactor *reactor;
-	struct dx_mesh *mesh;
-	struct dx_service *service;
-	bool alive;
-	bool asleep;
-	uint32_t knows; /* bit p: it has heard that p is dead */
-};
+enum { ROWS = 9600, BATCH_ROWS = 400, KEYS = 97, TURNS_MAX = 200000 };
 
 struct sim {
-	uint64_t state;
-	uint32_t count;
-	uint32_t frames;
-	struct process processes[PROCESSES_MAX];
+	struct cluster c;
 	uint32_t turns;
 	/* the query */
 	struct dx_query *query;
@@ -133,68 +34,6 @@ struct sim {
 	uint64_t rows;
 	__int128 total;
 };
-
-static int make_process(struct sim *s, uint32_t self)
-{
-	struct process *p = &s->processes[self];
-	struct dx_mesh_params params = {
-		.session = 1,
-		.epoch = 100 + self,
-		.self = self,
-		.peers = s->count,
-		.slots = 32,
-		.frames = s->frames,
-		.tasks = 64,
-		.data_bytes = 1 << 20,
-		.pages = DSMX_PAGES_SMALL,
-		.numa_node = -1,
-	};
-	int r;
-
-	p->wait = calloc(1, sizeof(*p->wait));
-	if (p->wait == NULL)
-		return -ENOMEM;
-	p->wait->wait.ops = &sim_ops;
-	p->wait->state = &s->state;
-	dx_list_init(&p->wait->words);
-	r = dx_reactor_new_over(&p->wait->wait, false, &p->reactor, NULL);
-	if (r == 0)
-		r = dx_mesh_new(p->reactor, &params, &p->mesh, NULL);
-	if (r == 0)
-		r = dx_service_new(p->mesh, NULL, &p->service, NULL);
-	p->alive = true;
-	return r;
-}
-
-static int make_session(struct sim *s)
-{
-	int r = 0;
-
-	for (uint32_t i = 0; r == 0 && i < s->count; i++)
-		r = make_process(s, i);
-	for (uint32_t i = 0; r == 0 && i < s->count; i++)
-		for (uint32_t j = 0; r == 0 && j < s->count; j++)
-			if (i != j)
-				r = dx_mesh_attach(s->processes[i].mesh, j, 100 + j,
-				                   dx_mesh_page_segment(s->processes[j].mesh)->fd,
-				                   dx_mesh_data_segment(s->processes[j].mesh)->fd,
-				                   -1, NULL);
-	return r;
-}
-
-static void end_session(struct sim *s)
-{
-	for (uint32_t i = 0; i < s->count; i++) {
-		struct process *p = &s->processes[i];
-
-		if (p->service != NULL)
-			dx_service_free(p->service);
-		if (p->mesh != NULL)
-			dx_mesh_free(p->mesh);
-		if (p->reactor != NULL)
-			dx_reactor_free(p->reactor);
-	}
-}
 
 /* Would the kernel let it sleep on? */
 static bool is_rung(const struct process *p)
@@ -218,10 +57,10 @@ static void take_turn(struct sim *s, struct process *p)
 /* Somebody who can run, at random; NULL: everybody sleeps. */
 static struct process *pick(struct sim *s)
 {
-	uint32_t from = (uint32_t)(draw(&s->state) % s->count);
+	uint32_t from = (uint32_t)(draw(&s->c.state) % s->c.count);
 
-	for (uint32_t i = 0; i < s->count; i++) {
-		struct process *p = &s->processes[(from + i) % s->count];
+	for (uint32_t i = 0; i < s->c.count; i++) {
+		struct process *p = &s->c.processes[(from + i) % s->c.count];
 
 		if (p->alive && (!p->asleep || is_rung(p)))
 			return p;
@@ -294,20 +133,20 @@ static int start_query(struct sim *s, const void *bytes, size_t len)
 		                  .overflow_max = 1 << 28 };
 	int r;
 
-	if (s->count > 1) {
-		offer.placements = s->count - 1;
-		for (uint32_t i = 1; i < s->count; i++)
+	if (s->c.count > 1) {
+		offer.placements = s->c.count - 1;
+		for (uint32_t i = 1; i < s->c.count; i++)
 			placement[i - 1] = (uint8_t)i;
 	}
-	r = dx_query_offer(s->processes[0].service, bytes, len, &offer, &s->query, &s->err);
+	r = dx_query_offer(s->c.processes[0].service, bytes, len, &offer, &s->query, &s->err);
 	if (r < 0)
 		return r;
 	s->rows = 0;
 	s->total = 0;
 	s->running = true;
 	s->root = (struct dx_task){ .name = "root", .poll = root_poll, .end = root_end };
-	dx_task_start(s->processes[0].reactor, &s->root);
-	s->processes[0].asleep = false;
+	dx_task_start(s->c.processes[0].reactor, &s->root);
+	s->c.processes[0].asleep = false;
 	return 0;
 }
 
@@ -323,7 +162,7 @@ static void close_query(struct sim *s)
 	s->stream = NULL;
 	s->op = NULL;
 	dx_query_close(s->query);
-	s->processes[0].asleep = false;
+	s->c.processes[0].asleep = false;
 }
 
 /* Everybody runs until nobody can: then no memory may be out and no stream open. Returns what is wrong. */
@@ -331,20 +170,20 @@ static const char *settle(struct sim *s)
 {
 	struct process *p;
 
-	for (uint32_t i = 0; i < s->count; i++)
-		s->processes[i].asleep = false;
+	for (uint32_t i = 0; i < s->c.count; i++)
+		s->c.processes[i].asleep = false;
 	while ((p = pick(s)) != NULL)
 		if (take_turn(s, p), s->turns > TURNS_MAX)
 			return "the session does not come to rest";
-	for (uint32_t i = 0; i < s->count; i++) {
-		struct dx_mesh *mesh = s->processes[i].mesh;
+	for (uint32_t i = 0; i < s->c.count; i++) {
+		struct dx_mesh *mesh = s->c.processes[i].mesh;
 
-		if (!s->processes[i].alive)
+		if (!s->c.processes[i].alive)
 			continue;
 		if (dx_slab_used(dx_mesh_slabs(mesh)) != 0)
 			return "slabs are out after the query";
-		for (uint32_t q = 0; q < s->count; q++)
-			for (uint32_t slot = 0; slot < 32; slot++)
+		for (uint32_t q = 0; q < s->c.count; q++)
+			for (uint32_t slot = 0; slot < SIMULATED_SLOTS; slot++)
 				if (mesh->peers[q].rx[slot] != NULL ||
 				    mesh->peers[q].tx[slot] != NULL)
 					return "a stream is open after the query";
@@ -468,29 +307,29 @@ enum fate { FATE_NONE, FATE_CLOSE, FATE_KILL, FATE_COUNT };
 
 static const char *run_query(struct sim *s, int which, enum fate fate)
 {
-	uint32_t when = (uint32_t)(draw(&s->state) % 400), begin = s->turns, dead = 0;
+	uint32_t when = (uint32_t)(draw(&s->c.state) % 400), begin = s->turns, dead = 0;
 	uint64_t rows;
 	__int128 total;
 
-	if (make_plan(which, s->count > 1 ? s->count - 1 : 1) < 0 ||
-	    start_query(s, plans[which][s->count > 1 ? s->count - 1 : 1].bytes,
-	                plans[which][s->count > 1 ? s->count - 1 : 1].len) < 0)
+	if (make_plan(which, s->c.count > 1 ? s->c.count - 1 : 1) < 0 ||
+	    start_query(s, plans[which][s->c.count > 1 ? s->c.count - 1 : 1].bytes,
+	                plans[which][s->c.count > 1 ? s->c.count - 1 : 1].len) < 0)
 		return "the query does not start";
 	while (s->running) {
 		struct process *p;
 
 		if (fate == FATE_CLOSE && s->turns - begin >= when)
 			break;
-		if (fate == FATE_KILL && dead == 0 && s->count > 1 && s->turns - begin >= when) {
-			dead = 1 + (uint32_t)(draw(&s->state) % (s->count - 1));
-			s->processes[dead].alive = false;
+		if (fate == FATE_KILL && dead == 0 && s->c.count > 1 && s->turns - begin >= when) {
+			dead = 1 + (uint32_t)(draw(&s->c.state) % (s->c.count - 1));
+			s->c.processes[dead].alive = false;
 		}
-		if (dead != 0 && draw(&s->state) % 16 == 0)
-			tell_death(s, &s->processes[draw(&s->state) % s->count], dead);
+		if (dead != 0 && draw(&s->c.state) % 16 == 0)
+			tell_death(s, &s->c.processes[draw(&s->c.state) % s->c.count], dead);
 		p = pick(s);
 		if (p == NULL && dead != 0)
-			for (uint32_t i = 0; i < s->count; i++)
-				tell_death(s, &s->processes[i], dead);
+			for (uint32_t i = 0; i < s->c.count; i++)
+				tell_death(s, &s->c.processes[i], dead);
 		else if (p == NULL)
 			return "everybody sleeps and the query is not over";
 		if (p != NULL)
@@ -506,29 +345,29 @@ static const char *run_query(struct sim *s, int which, enum fate fate)
 		return "the answer is wrong";
 	close_query(s);
 	if (dead != 0)
-		for (uint32_t i = 0; i < s->count; i++)
-			tell_death(s, &s->processes[i], dead);
+		for (uint32_t i = 0; i < s->c.count; i++)
+			tell_death(s, &s->c.processes[i], dead);
 	return settle(s);
 }
 
 static const char *run_seed(uint64_t seed)
 {
-	struct sim s = { .state = seed };
+	struct sim s = { .c.state = seed };
 	const char *wrong = NULL;
 
-	s.count = 1 + (uint32_t)(draw(&s.state) % PROCESSES_MAX);
-	s.frames = 1U << draw(&s.state) % 4;
-	if (make_session(&s) < 0)
+	s.c.count = 1 + (uint32_t)(draw(&s.c.state) % PROCESSES_MAX);
+	s.c.frames = 1U << draw(&s.c.state) % 4;
+	if (cluster_open(&s.c) < 0)
 		wrong = "the session does not open";
 	for (int i = 0; wrong == NULL && i < 3; i++) {
 		bool last = i == 2;
-		enum fate fate = (enum fate)(draw(&s.state) % (last ? FATE_COUNT : FATE_KILL));
+		enum fate fate = (enum fate)(draw(&s.c.state) % (last ? FATE_COUNT : FATE_KILL));
 
 		s.turns = 0;
-		wrong = run_query(&s, (int)(draw(&s.state) % PLAN_COUNT), fate);
+		wrong = run_query(&s, (int)(draw(&s.c.state) % PLAN_COUNT), fate);
 	}
 	if (wrong == NULL || s.query != NULL)
-		end_session(&s);
+		cluster_close(&s.c);
 	return wrong;
 }
 
