@@ -163,7 +163,26 @@ endef
 $(eval $(call tool,dsmx,$(PG_QUERY) -lzstd))
 $(eval $(call tool,dsmx-worker))
 $(eval $(call tool,dsmx-bench))
-$(eval $(call tool,dsmx-trace,-lncursesw -ltinfo))
+
+# Where BPF can be built: its programs as a header that has their code in it. The kernel's types are our own, so the
+# machine that builds need not be like the one that traces.
+BPF_CLANG := $(firstword $(foreach c,clang clang-19 clang-14,$(shell command -v $c)))
+BPFTOOL   := $(firstword $(shell command -v bpftool) $(wildcard /usr/sbin/bpftool))
+BPF       := $(and $(BPF_CLANG),$(BPFTOOL),$(wildcard /usr/include/bpf/libbpf.h),$(filter x86_64%,$(shell $(CC) -dumpmachine)))
+$(eval $(call tool,dsmx-trace,-lncursesw -ltinfo $(if $(BPF),-lbpf)))
+
+ifneq ($(BPF),)
+$(OUT)/tools/dsmx-trace/kernel.o: DEFINE := -DDSMX_HAVE_BPF -isystem $(GEN)
+$(OUT)/tools/dsmx-trace/kernel.o: $(GEN)/startstream.skel.h
+endif
+
+$(GEN)/%.skel.h: bpf/%.bpf.c bpf/kernel.h bpf/%.h include/dsmx/trace.h
+	@mkdir -p $(GEN)
+	$(call say,BPF,$<)
+	$(Q)$(BPF_CLANG) -g -O2 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 \
+		-idirafter /usr/include/$(shell $(CC) -print-multiarch) -c $< -o $(GEN)/$*.linked.o
+	$(Q)$(BPFTOOL) gen object $(GEN)/$*.bpf.o $(GEN)/$*.linked.o
+	$(Q)$(BPFTOOL) gen skeleton $(GEN)/$*.bpf.o name $*_bpf >$@
 
 # A test looks behind the public headers, so it is linked with the objects themselves; one of the name
 # dsmx_x_test.c, a test of what is inside the command, with the command's objects but its main.o as well.

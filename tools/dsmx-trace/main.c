@@ -13,19 +13,33 @@
 
 #include "../lib/hist.h"
 #include "dsmx/dsmx.h"
-#include "trace.h"
+#include "source.h"
+
+#define BIT(format) (1U << (format))
+#define TEXT        BIT(FORMAT_TEXT)
+#define LINES       (TEXT | BIT(FORMAT_JSON) | BIT(FORMAT_CSV))
+#define NUMBERS     (LINES | BIT(FORMAT_OPENMETRICS))
 
 static const struct command {
 	const char *name;
 	int (*main)(const struct trace_options *options);
+	unsigned formats; /* a bit for each */
+	enum format usual;
 	const char *line;
 } commands[] = {
-	{ "top", top_main, "watch sessions, processes, tasks and streams" },
-	{ "stat", stat_main, "the counters of every process" },
-	{ "hist", hist_main, "how long StartStreams take, by phase" },
-	{ "why", why_main, "who waits for whom, and in a circle if so" },
-	{ "list", list_main, "the sessions that can be seen, and the probes" },
-	{ "doctor", doctor_main, "what works on this machine, and what to do about the rest" },
+	{ "top", top_main, TEXT, FORMAT_TEXT, "sessions, processes, tasks and streams, live" },
+	{ "stat", stat_main, NUMBERS, FORMAT_TEXT, "the counters of every process" },
+	{ "hist", hist_main, NUMBERS, FORMAT_TEXT, "how long StartStreams take, by phase" },
+	{ "why", why_main, TEXT, FORMAT_TEXT, "who waits for whom, and in a circle if so" },
+	{ "list", list_main, LINES, FORMAT_TEXT, "the sessions to be seen, and the probes" },
+	{ "doctor", doctor_main, TEXT | BIT(FORMAT_JSON), FORMAT_TEXT,
+	  "what works on this machine, and what to do about the rest" },
+	{ "slow", slow_main, LINES, FORMAT_TEXT, "StartStreams that take long *" },
+	{ "follow", follow_main, LINES, FORMAT_TEXT, "events, as they come *" },
+	{ "record", record_main, TEXT, FORMAT_TEXT, "nothing, and writes events to a file *" },
+	{ "export", export_main,
+	  BIT(FORMAT_JSON) | BIT(FORMAT_CSV) | BIT(FORMAT_CHROME) | BIT(FORMAT_HTML), FORMAT_JSON,
+	  "events for other programs *" },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -40,6 +54,11 @@ enum option {
 	OPT_PHASE,
 	OPT_SORT,
 	OPT_FILTER,
+	OPT_KERNEL,
+	OPT_NO_SCHEDULER,
+	OPT_MIN_US,
+	OPT_FROM,
+	OPT_OUTPUT,
 };
 
 static const struct args_option options[] = {
@@ -48,16 +67,22 @@ static const struct args_option options[] = {
 	[OPT_DURATION] = { "duration", 'd', "SEC", "what happens in so many seconds" },
 	[OPT_INTERVAL] = { "interval", 'i', "SEC", "again at each interval" },
 	[OPT_COUNT] = { "count", 'n', "N", "so many intervals, or samples" },
-	[OPT_FORMAT] = { "format", 0, "FORMAT", "text, json, csv or openmetrics (text)" },
+	[OPT_FORMAT] = { "format", 0, "FORMAT", "text, json, csv, openmetrics, chrome or html" },
 	[OPT_PHASE] = { "phase", 0, "PHASE", "request, spawn, first, deliver or total (all)" },
 	[OPT_SORT] = { "sort", 0, "COLUMN", "top: by this column" },
 	[OPT_FILTER] = { "filter", 0, "TEXT", "top: only rows with this text" },
+	[OPT_KERNEL] = { "kernel", 'k', NULL, "hist: of the kernel's probes, with times asleep *" },
+	[OPT_NO_SCHEDULER] = { "no-scheduler", 0, NULL, "without times asleep and waiting" },
+	[OPT_MIN_US] = { "min-us", 0, "US", "slow: that take at least so long (1000)" },
+	[OPT_FROM] = { "from", 0, "FILE", "events of a file that was recorded" },
+	[OPT_OUTPUT] = { "output", 'o', "FILE", "record, export: to this file" },
 	{ 0 },
 };
 
 static const char footer[] =
 	"Counters and histograms are in memory that the processes share with whoever is\n"
-	"the same user, or root; reading them disturbs nobody. Exit status: 0, 1 after an\n"
+	"the same user, or root; reading them disturbs nobody. What has a * uses probes:\n"
+	"it needs CAP_BPF and CAP_PERFMON, or a recorded file. Exit status: 0, 1 after an\n"
 	"error or with nothing to trace, 2 after wrong usage, 3 without permission, 4\n"
 	"where this machine or build cannot do it.";
 
@@ -104,7 +129,8 @@ static int take_number(const struct args *args, const char *name, uint64_t most,
 
 static int take_option(const struct args *args, enum option option, struct trace_options *o)
 {
-	static const char *const formats[] = { "text", "json", "csv", "openmetrics" };
+	static const char *const formats[] = { "text",        "json",   "csv",
+		                               "openmetrics", "chrome", "html" };
 	uint64_t number = 0;
 	int r = 0, index = 0;
 
@@ -122,7 +148,7 @@ static int take_option(const struct args *args, enum option option, struct trace
 	case OPT_COUNT:
 		return take_number(args, "--count", UINT32_MAX, &o->count);
 	case OPT_FORMAT:
-		r = take_name(args, "format", formats, 4, &index);
+		r = take_name(args, "format", formats, 6, &index);
 		o->format = (enum format)index;
 		return r;
 	case OPT_PHASE:
@@ -133,8 +159,37 @@ static int take_option(const struct args *args, enum option option, struct trace
 	case OPT_FILTER:
 		o->filter = args->value;
 		return 0;
+	case OPT_KERNEL:
+		o->kernel = true;
+		return 0;
+	case OPT_NO_SCHEDULER:
+		o->no_scheduler = true;
+		return 0;
+	case OPT_MIN_US:
+		return take_number(args, "--min-us", UINT32_MAX, &o->min_us);
+	case OPT_FROM:
+		o->from = args->value;
+		return 0;
+	case OPT_OUTPUT:
+		o->output = args->value;
+		return 0;
 	}
 	return r;
+}
+
+/* Probes know sessions, not who is in them. */
+static int find_session_of(struct trace_options *o)
+{
+	struct sessions sessions = { .count = 0 };
+	int status = 0;
+
+	sessions_find(&sessions, o);
+	if (sessions.count == 0)
+		status = sessions_none(&sessions, o);
+	else
+		o->session = sessions.list[0]->id;
+	sessions_fini(&sessions);
+	return status;
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -143,7 +198,7 @@ static int run(const struct command *command, int argc, char **argv)
 	struct args_usage usage = {
 		.command = name, .usage = "[OPTION]...", .options = options, .footer = footer
 	};
-	struct trace_options o = { .phase = -1 };
+	struct trace_options o = { .phase = -1, .format = command->usual, .min_us = 1000 };
 	struct args args;
 	int option, status = -1;
 	char summary[96];
@@ -162,6 +217,10 @@ static int run(const struct command *command, int argc, char **argv)
 		status = args.status;
 	if (status < 0 && args.operand_count > 0)
 		status = args_wrong(&usage, "'%s' is too much", args.operands[0]);
+	if (status < 0 && (command->formats & BIT(o.format)) == 0)
+		status = args_wrong(&usage, "it has no such format");
+	if (status < 0 && o.pid != 0 && (status = find_session_of(&o)) == 0)
+		status = -1;
 	args_fini(&args);
 	if (status >= 0)
 		return status;

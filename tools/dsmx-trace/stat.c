@@ -4,7 +4,7 @@
 
 #include "../lib/hist.h"
 #include "../lib/mem.h"
-#include "trace.h"
+#include "source.h"
 
 #define NS_PER_S 1e9
 
@@ -78,6 +78,8 @@ int hist_main(const struct trace_options *options)
 	struct dsmx_phases before = { .streams = 0 }, now, grown;
 	bool first = true;
 
+	if (options->kernel || options->from != NULL)
+		return kernel_hist_main(options);
 	sessions_find(&sessions, options);
 	if (sessions.count == 0) {
 		int status = sessions_none(&sessions, options);

@@ -6,7 +6,16 @@
  *	page.c		one process's page: found, checked, mapped
  *	find.c		all pages that we may read, as sessions
  *	count.c		counters of a process: one table for stat, top and every format
- *	stat.c hist.c list.c doctor.c why.c top.c	the commands
+ *	write.c		counters and histograms, in every format
+ *	view.c		tables for top
+ *	stat.c list.c doctor.c why.c top.c	commands that read pages only
+ *
+ *	note.c		the probes in an ELF file
+ *	targets.c	the files that have them
+ *	kernel.c	the BPF programs, as a source of events
+ *	source.c	the same from a recorded file, and recording
+ *	event.c		events as lines; slow, follow, hist --kernel
+ *	export.c html.c	events for other programs
  */
 #ifndef DSMX_TRACE_TOOL_H
 #define DSMX_TRACE_TOOL_H
@@ -28,7 +37,14 @@ enum {
 	EXIT_UNSUPPORTED = 4,
 };
 
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_CSV, FORMAT_OPENMETRICS };
+enum format {
+	FORMAT_TEXT,
+	FORMAT_JSON,
+	FORMAT_CSV,
+	FORMAT_OPENMETRICS,
+	FORMAT_CHROME,
+	FORMAT_HTML,
+};
 
 struct trace_options {
 	pid_t pid;         /* 0: any */
@@ -40,6 +56,11 @@ struct trace_options {
 	int phase; /* DSMX_STREAM_*, -1: all */
 	const char *sort;
 	const char *filter;
+	bool kernel; /* by probes instead of pages */
+	bool no_scheduler;
+	uint64_t min_us;
+	const char *from;   /* a recorded file instead of the kernel */
+	const char *output; /* NULL: standard output */
 };
 
 /* --- page.c ----------------------------------------------------------------------------------------------------- */

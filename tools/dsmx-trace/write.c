@@ -118,6 +118,9 @@ void write_counts(FILE *to, const struct trace_options *options, const struct co
 	case FORMAT_OPENMETRICS:
 		counts_openmetrics(to, counts, count);
 		break;
+	case FORMAT_CHROME:
+	case FORMAT_HTML:
+		break; /* of events */
 	}
 	fflush(to);
 }

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* event.c - one event as a line: for people, JSON, CSV; and the commands slow, follow and hist --kernel */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/hist.h"
+#include "source.h"
+
+/* --- text ----------------------------------------------------------------------------------------------------------- */
+
+static void split_text(FILE *to, const char *name, const struct ss_split *split, uint64_t all_ns)
+{
+	uint64_t off_ns = split->blocked_ns + split->waiting_ns;
+	char text[3][HIST_TIME_LEN];
+
+	fprintf(to, "; %s: blocked %s, waiting %s, ran %s", name,
+	        hist_time(split->blocked_ns, text[0]), hist_time(split->waiting_ns, text[1]),
+	        hist_time(all_ns > off_ns ? all_ns - off_ns : 0, text[2]));
+}
+
+void event_text(FILE *to, const struct ss_event *e)
+{
+	uint64_t ns[DSMX_STREAM_PHASES];
+	char text[HIST_TIME_LEN];
+
+	fprintf(to, "%.6f ", (double)e->at_ns / 1e9);
+	if (!event_phases(e, ns)) {
+		fprintf(to, "%s %016" PRIx64 " %" PRIu64 " %u %u %u %" PRId64 " by thread %u\n",
+		        probe_names[e->probe], (uint64_t)e->key.session, (uint64_t)e->key.query,
+		        e->key.exchange, e->key.task, e->key.partition, (int64_t)e->value, e->tid);
+		return;
+	}
+	fprintf(to, "%016" PRIx64 " query %" PRIu64 " stream %u.%u>%u: %s",
+	        (uint64_t)e->key.session, (uint64_t)e->key.query, e->key.exchange, e->key.task,
+	        e->key.partition, hist_time(ns[DSMX_STREAM_TOTAL], text));
+	for (int i = 0; i < DSMX_STREAM_TOTAL; i++)
+		fprintf(to, "%s%s %s", i == 0 ? " = " : " + ", hist_phase_names[i],
+		        hist_time(ns[i], text));
+	if (e->has_splits) {
+		split_text(to, "consumer", &e->splits[SS_CONSUMER], ns[DSMX_STREAM_TOTAL]);
+		split_text(to, "producer", &e->splits[SS_FIRST], ns[DSMX_STREAM_FIRST]);
+	}
+	fputc('\n', to);
+}
+
+/* --- JSON, CSV ------------------------------------------------------------------------------------------------------ */
+
+void event_json(FILE *to, const struct ss_event *e)
+{
+	uint64_t ns[DSMX_STREAM_PHASES];
+
+	fprintf(to,
+	        "{\"type\":\"%s\",\"at_ns\":%" PRIu64
+	        ",\"tid\":%u,\"pid\":%u,\"session\":\"%016" PRIx64 "\",\"arguments\":[%" PRIu64
+	        ",%u,%u,%u,%" PRId64 "]",
+	        probe_names[e->probe], (uint64_t)e->at_ns, e->tid, e->tgid,
+	        (uint64_t)e->key.session, (uint64_t)e->key.query, e->key.exchange, e->key.task,
+	        e->key.partition, (int64_t)e->value);
+	if (event_phases(e, ns)) {
+		fprintf(to, ",\"producer_tid\":%u,\"producer_pid\":%u,\"stamps_ns\":[%" PRIu64,
+		        e->producer_tid, e->producer_tgid, (uint64_t)e->stamps_ns[0]);
+		for (int i = 1; i < SS_STAMPS; i++)
+			fprintf(to, ",%" PRIu64, (uint64_t)e->stamps_ns[i]);
+		fputs("]", to);
+		for (int i = 0; i < DSMX_STREAM_PHASES; i++)
+			fprintf(to, ",\"%s_ns\":%" PRIu64, hist_phase_names[i], ns[i]);
+		for (int i = 0; i < SS_SPLITS && e->has_splits; i++)
+			fprintf(to, ",\"%s_blocked_ns\":%" PRIu64 ",\"%s_waiting_ns\":%" PRIu64,
+			        split_names[i], (uint64_t)e->splits[i].blocked_ns, split_names[i],
+			        (uint64_t)e->splits[i].waiting_ns);
+	}
+	fputs("}\n", to);
+}
+
+void event_csv_head(FILE *to)
+{
+	fputs("at_ns,event,session,query,exchange,task,partition,value,pid,tid,producer_pid", to);
+	for (int i = 0; i < DSMX_STREAM_PHASES; i++)
+		fprintf(to, ",%s_ns", hist_phase_names[i]);
+	for (int i = 0; i < SS_SPLITS; i++)
+		fprintf(to, ",%s_blocked_ns,%s_waiting_ns", split_names[i], split_names[i]);
+	fputc('\n', to);
+}
+
+void event_csv(FILE *to, const struct ss_event *e)
+{
+	uint64_t ns[DSMX_STREAM_PHASES];
+	bool whole = event_phases(e, ns);
+
+	fprintf(to, "%" PRIu64 ",%s,%016" PRIx64 ",%" PRIu64 ",%u,%u,%u,%" PRId64 ",%u,%u,%u",
+	        (uint64_t)e->at_ns, probe_names[e->probe], (uint64_t)e->key.session,
+	        (uint64_t)e->key.query, e->key.exchange, e->key.task, e->key.partition,
+	        (int64_t)e->value, e->tgid, e->tid, e->producer_tgid);
+	for (int i = 0; i < DSMX_STREAM_PHASES; i++)
+		if (whole)
+			fprintf(to, ",%" PRIu64, ns[i]);
+		else
+			fputc(',', to);
+	for (int i = 0; i < SS_SPLITS; i++)
+		if (whole && e->has_splits)
+			fprintf(to, ",%" PRIu64 ",%" PRIu64, (uint64_t)e->splits[i].blocked_ns,
+			        (uint64_t)e->splits[i].waiting_ns);
+		else
+			fputs(",,", to);
+	fputc('\n', to);
+}
+
+/* --- slow, follow --------------------------------------------------------------------------------------------------- */
+
+struct show {
+	const struct trace_options *options;
+	uint64_t least_ns;
+	bool streams_only;
+};
+
+static void show(void *arg, const struct ss_event *e)
+{
+	const struct show *s = arg;
+	uint64_t ns[DSMX_STREAM_PHASES];
+	bool stream = event_phases(e, ns);
+
+	if (s->streams_only && (!stream || ns[DSMX_STREAM_TOTAL] < s->least_ns))
+		return;
+	if (s->options->format == FORMAT_JSON)
+		event_json(stdout, e);
+	else if (s->options->format == FORMAT_CSV)
+		event_csv(stdout, e);
+	else
+		event_text(stdout, e);
+	fflush(stdout);
+}
+
+static int show_main(struct show *s)
+{
+	struct source_ops ops = { .event = show, .arg = s };
+	struct source_sum sum;
+	int status;
+
+	if (s->options->format == FORMAT_CSV)
+		event_csv_head(stdout);
+	status = source_run(s->options, &ops, &sum);
+	if (status == EXIT_OK)
+		source_print_losses(stderr, &sum);
+	return status;
+}
+
+int slow_main(const struct trace_options *options)
+{
+	struct show s = { .options = options,
+		          .least_ns = options->min_us * 1000,
+		          .streams_only = true };
+
+	return show_main(&s);
+}
+
+int follow_main(const struct trace_options *options)
+{
+	struct show s = { .options = options };
+
+	return show_main(&s);
+}
+
+/* --- hist --kernel -------------------------------------------------------------------------------------------------- */
+
+static void print_splits(const struct source_sum *sum)
+{
+	static const char *const words[SS_SPLITS] = {
+		"consumer's thread, from send to first read",
+		"producer's thread, from recv to start",
+		"producer's thread, from start to first commit",
+	};
+
+	printf("\n%-9s %10s %10s %10s  of the mean\n", "thread", "blocked", "waiting", "ran");
+	for (int i = 0; i < SS_SPLITS; i++) {
+		const struct ss_hist *h = &sum->hists[SS_HIST_PHASES + 3 * i];
+		char text[3][HIST_TIME_LEN];
+
+		if (h->count == 0)
+			continue;
+		printf("%-9s %10s %10s %10s  %s\n", split_names[i],
+		       hist_time(h[0].sum_ns / h->count, text[0]),
+		       hist_time(h[1].sum_ns / h->count, text[1]),
+		       hist_time(h[2].sum_ns / h->count, text[2]), words[i]);
+	}
+}
+
+int kernel_hist_main(const struct trace_options *options)
+{
+	struct source_ops ops = { .event = NULL };
+	struct source_sum sum;
+	struct dsmx_phases phases;
+	int status = source_run(options, &ops, &sum);
+
+	if (status != EXIT_OK)
+		return status;
+	source_phases(&sum, &phases);
+	phases.unread = sum.hits[DSMX_PROBE_ss_end] > sum.hits[DSMX_PROBE_ss_read]
+	                        ? sum.hits[DSMX_PROBE_ss_end] - sum.hits[DSMX_PROBE_ss_read]
+	                        : 0;
+	write_phases(stdout, options, &phases, true);
+	if (options->format == FORMAT_TEXT) {
+		if (sum.has_splits && phases.streams > 0)
+			print_splits(&sum);
+		putchar('\n');
+		for (int i = 0; i < DSMX_PROBE_COUNT; i++)
+			if (sum.hits[i] > 0)
+				printf("%-12s %10" PRIu64 " times\n", probe_names[i], sum.hits[i]);
+	}
+	source_print_losses(options->format == FORMAT_TEXT ? stdout : stderr, &sum);
+	return EXIT_OK;
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kernel.c - the BPF programs: loaded, attached to every file with our probes, read, and taken away
+ *
+ * One uprobe_multi link per file, if the kernel has them (6.6): all probes at once, and gone at once. Else a
+ * perf event for each probe. What is attached goes with this process, however it ends. Files that are mapped
+ * later are found at the next look, once a second.
+ */
+#include "source.h"
+
+#ifdef DSMX_HAVE_BPF
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../lib/mem.h"
+#include "startstream.skel.h"
+#include "targets.h"
+
+#define NS_PER_S      1000000000ULL
+#define LOOK_NS       (NS_PER_S / 20)
+#define FIND_NS       NS_PER_S
+#define TYPE_MULTI    48 /* BPF_TRACE_UPROBE_MULTI; libbpf before 1.3 does not know it */
+#define LINKS_MAX     256
+#define LINK_CREATE   28
+#define LINK_ATTR_LEN 64
+
+struct kernel {
+	const struct trace_options *options;
+	const struct source_ops *ops;
+	struct startstream_bpf *bpf;
+	struct ring_buffer *ring;
+	struct targets targets;
+	bool multi;
+	bool has_scheduler;
+	uint64_t events;
+	int fds[LINKS_MAX];
+	uint32_t fd_count;
+	struct bpf_link *links[LINKS_MAX];
+	uint32_t link_count;
+};
+
+bool kernel_is_built(void)
+{
+	return true;
+}
+
+static int be_silent(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level, (void)format, (void)args;
+	return 0;
+}
+
+static int on_event(void *arg, void *data, size_t len)
+{
+	struct kernel *k = arg;
+
+	if (len >= sizeof(struct ss_event)) {
+		k->ops->event(k->ops->arg, data);
+		k->events++;
+	}
+	return k->options->count > 0 && k->events >= k->options->count ? -ECANCELED : 0;
+}
+
+/* --- load ----------------------------------------------------------------------------------------------------------- */
+
+static int load_with(struct kernel *k, bool multi, bool scheduler)
+{
+	int r;
+
+	k->bpf = startstream_bpf__open();
+	if (k->bpf == NULL)
+		return -errno;
+	k->bpf->rodata->only_session = k->options->session;
+	k->bpf->rodata->with_events = k->ops->event != NULL;
+	k->bpf->rodata->with_scheduler = scheduler;
+	bpf_program__set_autoload(k->bpf->progs.on_switch, scheduler);
+	bpf_program__set_autoload(k->bpf->progs.on_waking, scheduler);
+	bpf_map__set_autocreate(k->bpf->maps.accounts, scheduler);
+	if (multi)
+		bpf_program__set_expected_attach_type(k->bpf->progs.on_probe,
+		                                      (enum bpf_attach_type)TYPE_MULTI);
+	r = startstream_bpf__load(k->bpf);
+	if (r < 0) {
+		startstream_bpf__destroy(k->bpf);
+		k->bpf = NULL;
+		return r;
+	}
+	k->multi = multi;
+	k->has_scheduler = scheduler;
+	return 0;
+}
+
+/* With what the kernel has: the scheduler's times need BTF. */
+static int load(struct kernel *k, bool multi)
+{
+	int r = load_with(k, multi, !k->options->no_scheduler);
+
+	if (r < 0 && r != -EPERM && !k->options->no_scheduler) {
+		r = load_with(k, multi, false);
+		if (r == 0)
+			fputs("dsmx-trace: note: without the scheduler's times; dsmx-trace doctor tells "
+			      "why\n",
+			      stderr);
+	}
+	return r;
+}
+
+static int refuse(int code)
+{
+	if (code == -EPERM || code == -EACCES) {
+		fputs("dsmx-trace: probes need CAP_BPF and CAP_PERFMON: run it as root, or once\n"
+		      "  setcap cap_bpf,cap_perfmon+ep dsmx-trace\n"
+		      "Without them top, stat, hist and why work on this user's sessions.\n",
+		      stderr);
+		return EXIT_PERMISSION;
+	}
+	fprintf(stderr,
+	        "dsmx-trace: this kernel does not load the programs: %s; dsmx-trace doctor "
+	        "tells more\n",
+	        strerror(-code));
+	return EXIT_UNSUPPORTED;
+}
+
+/* --- attach --------------------------------------------------------------------------------------------------------- */
+
+/* The part of union bpf_attr that BPF_LINK_CREATE takes for uprobe_multi; older headers do not have it. */
+struct multi_attr {
+	__u32 prog_fd, target_fd, attach_type, flags;
+	__u64 path, offsets, semaphores, cookies;
+	__u32 count, uprobe_flags, pid, reserved;
+};
+
+static __u64 address(const void *p)
+{
+	return (__u64)(uintptr_t)p;
+}
+
+static int attach_multi(struct kernel *k, const struct target *t)
+{
+	union {
+		struct multi_attr attr;
+		char bytes[LINK_ATTR_LEN];
+	} u = { .bytes = { 0 } };
+	__u64 offsets[DSMX_PROBE_COUNT], semaphores[DSMX_PROBE_COUNT], cookies[DSMX_PROBE_COUNT];
+	long fd;
+
+	u.attr.prog_fd = (__u32)bpf_program__fd(k->bpf->progs.on_probe);
+	u.attr.attach_type = TYPE_MULTI;
+	u.attr.path = address(t->path);
+	u.attr.offsets = address(offsets);
+	u.attr.semaphores = address(semaphores);
+	u.attr.cookies = address(cookies);
+	for (uint32_t i = 0; i < DSMX_PROBE_COUNT; i++) {
+		if (t->notes[i].offset == 0)
+			continue;
+		offsets[u.attr.count] = t->notes[i].offset;
+		semaphores[u.attr.count] = t->notes[i].semaphore;
+		cookies[u.attr.count++] = i;
+	}
+	if (k->fd_count == LINKS_MAX)
+		return -E2BIG;
+	fd = syscall(SYS_bpf, LINK_CREATE, &u, LINK_ATTR_LEN);
+	if (fd < 0)
+		return -errno;
+	k->fds[k->fd_count++] = (int)fd;
+	return 0;
+}
+
+static int attach_each(struct kernel *k, const struct target *t)
+{
+	for (uint32_t i = 0; i < DSMX_PROBE_COUNT; i++) {
+		LIBBPF_OPTS(bpf_uprobe_opts, opts, .ref_ctr_offset = t->notes[i].semaphore,
+		            .bpf_cookie = i);
+		struct bpf_link *link;
+
+		if (t->notes[i].offset == 0)
+			continue;
+		if (k->link_count == LINKS_MAX)
+			return -E2BIG;
+		link = bpf_program__attach_uprobe_opts(k->bpf->progs.on_probe, -1, t->path,
+		                                       t->notes[i].offset, &opts);
+		if (link == NULL)
+			return -errno;
+		k->links[k->link_count++] = link;
+	}
+	return 0;
+}
+
+/* Files that are new. Returns 0, or the first failure if nothing at all is attached. */
+static int attach_new(struct kernel *k)
+{
+	int first = 0;
+
+	(void)targets_find(&k->targets);
+	for (uint32_t i = 0; i < k->targets.count; i++) {
+		struct target *t = &k->targets.list[i];
+		int r;
+
+		if (!t->has_probes || t->attached)
+			continue;
+		r = k->multi ? attach_multi(k, t) : attach_each(k, t);
+		t->attached = true;
+		if (r < 0 && first == 0)
+			first = r;
+		if (r < 0 && r != -EINVAL)
+			fprintf(stderr, "dsmx-trace: cannot set probes in %s: %s\n", t->name,
+			        strerror(-r));
+	}
+	return k->fd_count + k->link_count > 0 ? 0 : first;
+}
+
+static void detach(struct kernel *k)
+{
+	k->bpf->bss->armed = 0;
+	for (uint32_t i = 0; i < k->fd_count; i++)
+		(void)close(k->fds[i]);
+	for (uint32_t i = 0; i < k->link_count; i++)
+		(void)bpf_link__destroy(k->links[i]);
+	k->fd_count = k->link_count = 0;
+}
+
+static int attach_scheduler(struct kernel *k)
+{
+	if (!k->has_scheduler)
+		return 0;
+	k->bpf->links.on_switch = bpf_program__attach(k->bpf->progs.on_switch);
+	if (k->bpf->links.on_switch == NULL)
+		return -errno;
+	k->bpf->links.on_waking = bpf_program__attach(k->bpf->progs.on_waking);
+	return k->bpf->links.on_waking == NULL ? -errno : 0;
+}
+
+/* Everything in place, then armed. Returns 0 or the exit status. */
+static int set_up(struct kernel *k)
+{
+	int r = load(k, true);
+
+	if (r == 0)
+		r = attach_new(k);
+	if (r == -EINVAL || r == -EOPNOTSUPP || r == -ENOTSUP) { /* no uprobe_multi */
+		if (k->bpf != NULL)
+			startstream_bpf__destroy(k->bpf);
+		k->bpf = NULL;
+		targets_fini(&k->targets);
+		k->targets = (struct targets){ .count = 0 };
+		r = load(k, false);
+		if (r == 0)
+			r = attach_new(k);
+	}
+	if (r == 0)
+		r = attach_scheduler(k);
+	if (r < 0)
+		return refuse(r);
+	if (k->fd_count + k->link_count == 0) {
+		fprintf(stderr,
+		        "dsmx-trace: no libdsmx with probes%s was found: is it built for x86-64?\n",
+		        k->targets.odd > 0 ? " of this version" : "");
+		return EXIT_UNSUPPORTED;
+	}
+	if (k->ops->event != NULL) {
+		k->ring = ring_buffer__new(bpf_map__fd(k->bpf->maps.events), on_event, k, NULL);
+		if (k->ring == NULL)
+			return refuse(-errno);
+	}
+	k->bpf->bss->armed = 1;
+	return 0;
+}
+
+/* --- read ----------------------------------------------------------------------------------------------------------- */
+
+static void sum_words(int map, uint32_t count, int cpus, uint64_t *ret)
+{
+	uint64_t *values = mem_alloc((size_t)cpus * sizeof(*values));
+
+	for (uint32_t i = 0; i < count; i++) {
+		ret[i] = 0;
+		if (bpf_map_lookup_elem(map, &i, values) == 0)
+			for (int c = 0; c < cpus; c++)
+				ret[i] += values[c];
+	}
+	free(values);
+}
+
+static void sum_hists(int map, int cpus, struct ss_hist *ret)
+{
+	struct ss_hist *values = mem_alloc((size_t)cpus * sizeof(*values));
+
+	for (uint32_t i = 0; i < SS_HISTS; i++) {
+		ret[i] = (struct ss_hist){ .count = 0 };
+		if (bpf_map_lookup_elem(map, &i, values) != 0)
+			continue;
+		for (int c = 0; c < cpus; c++) {
+			ret[i].count += values[c].count;
+			ret[i].sum_ns += values[c].sum_ns;
+			if (values[c].max_ns > ret[i].max_ns)
+				ret[i].max_ns = values[c].max_ns;
+			for (int b = 0; b < SS_BUCKETS; b++)
+				ret[i].buckets[b] += values[c].buckets[b];
+		}
+	}
+	free(values);
+}
+
+static void sum_up(struct kernel *k, struct source_sum *sum)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+	struct ss_key key, *last = NULL;
+	int cpus = libbpf_num_possible_cpus();
+
+	*sum = (struct source_sum){ .has_splits = k->has_scheduler };
+	if (cpus <= 0)
+		return;
+	sum_words(bpf_map__fd(k->bpf->maps.hits), DSMX_PROBE_COUNT, cpus, sum->hits);
+	sum_words(bpf_map__fd(k->bpf->maps.losses), SS_LOSS_COUNT, cpus, sum->losses);
+	sum_hists(bpf_map__fd(k->bpf->maps.hists), cpus, sum->hists);
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(k->bpf->progs.on_probe), &info, &len) == 0)
+		sum->misses = info.recursion_misses;
+	while (sum->under_way < SS_FLIGHTS &&
+	       bpf_map_get_next_key(bpf_map__fd(k->bpf->maps.flights), last, &key) == 0) {
+		sum->under_way++;
+		last = &key;
+	}
+}
+
+static void consume(struct kernel *k)
+{
+	if (k->ring != NULL)
+		(void)ring_buffer__consume(k->ring);
+}
+
+static void watch(struct kernel *k)
+{
+	uint64_t now_ns = clock_ns(), find_ns = now_ns + FIND_NS;
+	uint64_t end_ns = now_ns + (uint64_t)(k->options->duration_s * (double)NS_PER_S);
+
+	for (;;) {
+		uint64_t due_ns = now_ns + LOOK_NS;
+
+		if (k->options->duration_s > 0 && due_ns > end_ns)
+			due_ns = end_ns;
+		if (!sleep_until(due_ns))
+			break;
+		consume(k);
+		now_ns = clock_ns();
+		if (k->options->count > 0 && k->events >= k->options->count)
+			break;
+		if (k->options->duration_s > 0 && now_ns >= end_ns)
+			break;
+		if (now_ns >= find_ns) {
+			(void)attach_new(k);
+			find_ns = now_ns + FIND_NS;
+		}
+	}
+}
+
+int kernel_run(const struct trace_options *options, const struct source_ops *ops,
+               struct source_sum *ret_sum)
+{
+	struct kernel k = { .options = options, .ops = ops };
+	int status;
+
+	(void)libbpf_set_print(be_silent);
+	status = set_up(&k);
+	if (status == EXIT_OK) {
+		fputs("dsmx-trace: watching\n", stderr);
+		watch(&k);
+		k.bpf->bss->armed = 0;
+		consume(&k);
+		sum_up(&k, ret_sum);
+	}
+	if (k.bpf != NULL)
+		detach(&k);
+	ring_buffer__free(k.ring);
+	startstream_bpf__destroy(k.bpf);
+	targets_fini(&k.targets);
+	return status;
+}
+
+#else
+
+bool kernel_is_built(void)
+{
+	return false;
+}
+
+int kernel_run(const struct trace_options *options, const struct source_ops *ops,
+               struct source_sum *ret_sum)
+{
+	(void)options, (void)ops, (void)ret_sum;
+	fputs("dsmx-trace: this one was built without BPF (clang, bpftool and libbpf were missing): "
+	      "only what processes publish themselves can be shown: top, stat, hist and why\n",
+	      stderr);
+	return EXIT_UNSUPPORTED;
+}
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * source.h - where events come from: the probes, by BPF, or a file that was recorded
+ */
+#ifndef DSMX_TRACE_SOURCE_H
+#define DSMX_TRACE_SOURCE_H
+
+#include "../../bpf/startstream.h"
+#include "dsmx/trace.h"
+#include "trace.h"
+
+struct source_sum {
+	bool has_splits;
+	uint64_t hits[DSMX_PROBE_COUNT]; /* how often each probe was seen */
+	uint64_t losses[SS_LOSS_COUNT];
+	uint64_t misses;    /* probes that the kernel skipped, as one was being served already */
+	uint64_t under_way; /* StartStreams still unread in the end */
+	struct ss_hist hists[SS_HISTS];
+};
+
+struct source_ops {
+	void (*event)(void *arg, const struct ss_event *event); /* NULL: only sums are wanted */
+	void *arg;
+};
+
+/*
+ * Run until the duration, the count of events or the user ends it.
+ *
+ * Returns the exit status; on failure it has said why on stderr.
+ */
+int source_run(const struct trace_options *options, const struct source_ops *ops,
+               struct source_sum *ret_sum);
+
+/* By BPF; of kernel.c. EXIT_UNSUPPORTED where this was built without. */
+int kernel_run(const struct trace_options *options, const struct source_ops *ops,
+               struct source_sum *ret_sum);
+bool kernel_is_built(void);
+
+extern const char *const loss_texts[SS_LOSS_COUNT];
+extern const char *const loss_names[SS_LOSS_COUNT];
+extern const char *const split_names[SS_SPLITS];
+extern const char *const probe_names[DSMX_PROBE_COUNT];
+
+/* The phases of the histograms, for what prints those of pages. */
+void source_phases(const struct source_sum *sum, struct dsmx_phases *ret_phases);
+/* What was not seen, a line for each cause that there was; "nothing was lost" if none. */
+void source_print_losses(FILE *to, const struct source_sum *sum);
+
+/* Does the stream of this event have all its stamps? Its phases, then. */
+bool event_phases(const struct ss_event *event, uint64_t ret_ns[DSMX_STREAM_PHASES]);
+
+int slow_main(const struct trace_options *options);
+int follow_main(const struct trace_options *options);
+int record_main(const struct trace_options *options);
+int export_main(const struct trace_options *options);
+int kernel_hist_main(const struct trace_options *options);
+
+/* --- writers of export.c's formats ------------------------------------------------------------------------------------ */
+
+void event_text(FILE *to, const struct ss_event *event);
+void event_json(FILE *to, const struct ss_event *event);
+void event_csv_head(FILE *to);
+void event_csv(FILE *to, const struct ss_event *event);
+
+/* Events are kept until all are there. */
+struct event_list {
+	size_t count, room;
+	struct ss_event *list;
+};
+void write_chrome(FILE *to, const struct event_list *events, const struct source_sum *sum);
+void write_html(FILE *to, const struct event_list *events, const struct source_sum *sum);
+
+#endif /* DSMX_TRACE_SOURCE_H */
