@@ -25,6 +25,15 @@
 
 /* --- looking ------------------------------------------------------------------------------------------------ */
 
+static uint64_t answered_generation(const struct dx_peer *peer, uint32_t slot)
+{
+	struct dx_mesh *mesh = peer->mesh;
+
+	return DSMX_WORD_GENERATION(
+		dx_load_plain(DX_LAYOUT_AT(uint64_t, mesh->page.base, mesh->layout.stream_words,
+	                                   dx_layout_slot(&mesh->layout, peer->index, slot))));
+}
+
 static void handle_word(struct dx_peer *peer, uint32_t slot, uint64_t word)
 {
 	struct dx_mesh *mesh = peer->mesh;
@@ -49,8 +58,10 @@ static void handle_word(struct dx_peer *peer, uint32_t slot, uint64_t word)
 	if (DSMX_WORD_STATE(word) != DSMX_REQUEST_START &&
 	    DSMX_WORD_STATE(word) != DSMX_REQUEST_CANCEL)
 		return;
-	if (generation <= DSMX_WORD_GENERATION(peer->word_seen[slot]))
-		return; /* a CANCEL after our final answer: nothing to add */
+	/* A CANCEL after our answer has nothing to add; one that overtook the answer to its START is answered. */
+	if (generation <= answered_generation(peer, slot) ||
+	    generation < DSMX_WORD_GENERATION(peer->word_seen[slot]))
+		return;
 	request = *DX_LAYOUT_PEER(struct dsmx_request_abi, page, mesh->layout.requests,
 	                          dx_layout_slot(&mesh->layout, mesh->params.self, slot));
 	mesh->ops->request(mesh, peer->index, slot, word, &request);
