@@ -61,11 +61,11 @@ static void on_dead(struct dx_mesh *mesh, uint32_t peer)
 	s->deaths++;
 }
 
-static int make_side(struct side *s, uint32_t self)
+static int make_side_at(struct side *s, uint32_t self, uint64_t epoch)
 {
 	struct dx_mesh_params params = {
 		.session = 77,
-		.epoch = 10 + self,
+		.epoch = epoch,
 		.self = self,
 		.peers = 2,
 		.slots = SLOTS,
@@ -86,11 +86,16 @@ static int make_side(struct side *s, uint32_t self)
 	return r;
 }
 
+static int make_side(struct side *s, uint32_t self)
+{
+	return make_side_at(s, self, 10 + self);
+}
+
 static int attach(struct pair *p, int self, int peer)
 {
 	struct dx_mesh *other = p->sides[peer].mesh;
 
-	return dx_mesh_attach(p->sides[self].mesh, (uint32_t)peer, 10 + (uint64_t)peer,
+	return dx_mesh_attach(p->sides[self].mesh, (uint32_t)peer, other->params.epoch,
 	                      dx_mesh_page_segment(other)->fd, dx_mesh_data_segment(other)->fd, -1,
 	                      NULL);
 }
@@ -616,6 +621,110 @@ TEST(chan_hostile_consumer,
 		CHECK_EQ(dx_tx_room(tx, 1, NULL), rows[i].want);
 		teardown(&p);
 	}
+}
+
+TEST(chan_cancel_overtakes,
+     "a CANCEL that comes while its START is being answered is answered itself")
+{
+	struct pair p;
+	struct side *w = &p.sides[WORKER];
+	struct dx_rx *rx;
+	struct dx_tx *tx;
+
+	CHECK_EQ(setup(&p), 0);
+	CHECK_EQ(dx_rx_open(p.sides[LEADER].mesh, WORKER, &key, false, &rx, NULL), 0);
+	settle(&p);
+	CHECK_EQ(DSMX_WORD_STATE(w->word), DSMX_REQUEST_START);
+	dx_rx_close(rx);
+	CHECK_EQ(dx_tx_open(w->mesh, w->peer, w->slot, w->word, &w->request, 0, 1 << 20, &tx),
+	         -ESTALE);
+	settle(&p);
+	CHECK_EQ(w->requests, 2);
+	CHECK_EQ(DSMX_WORD_STATE(w->word), DSMX_REQUEST_CANCEL);
+	dx_tx_refuse(w->mesh, w->peer, w->slot, w->word, &w->request, DSMX_STREAM_CANCELLED, NULL);
+	settle(&p);
+	CHECK_EQ(w->requests, 2);
+	CHECK_EQ(p.sides[LEADER].mesh->peers[WORKER].rx[0] == NULL, 1);
+	teardown(&p);
+}
+
+/* The worker dies, and another incarnation of it takes its place. */
+static int replace_worker(struct pair *p, struct dx_mesh **ret_old, struct dx_reactor **ret_reactor)
+{
+	struct side *w = &p->sides[WORKER];
+	int r;
+
+	*ret_old = w->mesh;
+	*ret_reactor = w->reactor;
+	dx_mesh_peer_dead(p->sides[LEADER].mesh, WORKER, w->mesh->params.epoch);
+	memset(w, 0, sizeof(*w));
+	r = make_side_at(w, WORKER, 20 + WORKER);
+	if (r == 0)
+		r = attach(p, LEADER, WORKER);
+	return r == 0 ? attach(p, WORKER, LEADER) : r;
+}
+
+TEST(chan_consumer_replaced,
+     "a new incarnation of the consumer is not given the answers that the last one had")
+{
+	struct pair p;
+	struct side *l = &p.sides[LEADER];
+	struct dx_mesh *old;
+	struct dx_reactor *reactor;
+	struct dx_rx *rx;
+	struct dx_tx *tx;
+	struct dx_frame_view view;
+	struct counting_waker waker = { { count_wake }, 0 };
+
+	CHECK_EQ(setup(&p), 0);
+	CHECK_EQ(dx_rx_open(p.sides[WORKER].mesh, LEADER, &key, false, &rx, NULL), 0);
+	settle(&p);
+	CHECK_EQ(dx_tx_open(l->mesh, l->peer, l->slot, l->word, &l->request, 0, 1 << 20, &tx), 0);
+	CHECK_EQ(push(l->mesh, tx, 1), 0);
+	dx_tx_finish(tx, DSMX_STREAM_FIN, NULL);
+	settle(&p);
+	CHECK_EQ(replace_worker(&p, &old, &reactor), 0);
+	CHECK_EQ(dx_rx_open(p.sides[WORKER].mesh, LEADER, &key, false, &rx, NULL), 0);
+	CHECK_EQ(dx_rx_next(rx, &waker.waker, &view, NULL), -EAGAIN);
+	settle(&p);
+	CHECK_EQ(l->requests, 2);
+	dx_mesh_free(old);
+	dx_reactor_free(reactor);
+	teardown(&p);
+}
+
+TEST(chan_producer_replaced,
+     "a stream whose producer died stays dead when another incarnation takes the place")
+{
+	struct pair p;
+	struct side *l = &p.sides[LEADER];
+	struct dx_mesh *old;
+	struct dx_reactor *reactor;
+	struct dx_rx *rx, *closed;
+	struct dx_tx *tx;
+	struct dx_frame_view view;
+	struct counting_waker waker = { { count_wake }, 0 };
+
+	CHECK_EQ(setup(&p), 0);
+	CHECK_EQ(open_stream(&p, &closed, &tx, 1 << 20), 0);
+	CHECK_EQ(push(p.sides[WORKER].mesh, tx, 1), 0);
+	settle(&p);
+	CHECK_EQ(dx_rx_next(closed, &waker.waker, &view, NULL), 1);
+	CHECK_EQ(open_stream(&p, &rx, &tx, 1 << 20), 0);
+	settle(&p);
+	CHECK_EQ(replace_worker(&p, &old, &reactor), 0);
+	CHECK_EQ(dx_rx_next(rx, &waker.waker, &(struct dx_frame_view){ 0 }, NULL), -EOWNERDEAD);
+	dx_rx_close(rx);
+	dx_rx_close(closed);
+	settle(&p);
+	CHECK_EQ(p.sides[WORKER].requests, 0); /* none of them is the new one's */
+	CHECK_EQ(l->mesh->peers[WORKER].rx[0] == closed, 1);
+	dx_rx_release(closed, view.id);
+	CHECK_EQ(l->mesh->peers[WORKER].rx[0] == NULL, 1);
+	CHECK_EQ(l->mesh->peers[WORKER].rx[1] == NULL, 1);
+	dx_mesh_free(old);
+	dx_reactor_free(reactor);
+	teardown(&p);
 }
 
 int main(int argc, char **argv)

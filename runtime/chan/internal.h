@@ -108,6 +108,7 @@ struct dx_rx {
 	uint32_t unpublished_bytes;
 	struct dsmx_waker *waker;
 	struct dx_list armed; /* its `wanted` is set */
+	bool dead; /* its producer's incarnation is; a new one at the same place is another's */
 	bool ended;
 	bool closing;
 	bool cancelled;
@@ -175,6 +176,8 @@ uint64_t dx_mesh_rung(const struct dx_mesh *mesh);
 /* --- rx.c --- */
 /* News for a waiting rx? Then its waker is woken or its close goes on. */
 bool dx_rx_look(struct dx_rx *rx);
+/* The producer is dead. The word becomes DONE, so that nobody who comes in its place takes it for his. */
+void dx_rx_orphan(struct dx_rx *rx);
 void dx_rx_publish(struct dx_rx *rx);
 void dx_rx_test(struct dx_rx *rx); /* after the fence: does the producer want to be woken? */
 void dx_rx_arm(struct dx_rx *rx);

@@ -340,6 +340,18 @@ static int start_waiting(struct dx_peer *peer)
 	return 0;
 }
 
+/* A new incarnation counts its generations from 1: no answer to the last one may look like one to it. */
+static void forget_answers(struct dx_peer *peer)
+{
+	struct dx_mesh *mesh = peer->mesh;
+
+	for (uint32_t i = 0; i < mesh->params.slots; i++)
+		dx_store_plain(DX_LAYOUT_AT(uint64_t, mesh->page.base, mesh->layout.stream_words,
+		                            dx_layout_slot(&mesh->layout, peer->index, i)),
+		               0);
+	memset(peer->word_seen, 0, mesh->params.slots * sizeof(uint64_t));
+}
+
 int dx_mesh_attach(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch, int page_fd, int data_fd,
                    int pidfd, struct dsmx_error *err)
 {
@@ -360,7 +372,7 @@ int dx_mesh_attach(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch, int page
 	p->line = DX_LAYOUT_PEER(struct dsmx_bell_abi, mapping->page.base, mesh->layout.bells,
 	                         mesh->params.self);
 	p->changes_seen = 0;
-	memset(p->word_seen, 0, mesh->params.slots * sizeof(uint64_t));
+	forget_answers(p);
 	p->pidfd = (struct dx_wait_fd){ .fd = pidfd };
 	p->dead = false;
 	p->attached = true;
@@ -390,7 +402,7 @@ void dx_peer_died(struct dx_peer *peer)
 			                    DSMX_WORD(peer->tx[i]->generation, DSMX_REQUEST_DONE));
 		peer->tx[i] = NULL;
 		if (peer->rx[i] != NULL)
-			(void)dx_rx_look(peer->rx[i]);
+			dx_rx_orphan(peer->rx[i]);
 	}
 	if (mesh->ops != NULL && mesh->ops->dead != NULL)
 		mesh->ops->dead(mesh, peer->index);

@@ -175,14 +175,15 @@ static int attach_ring(struct dx_rx *rx)
 static int foreign_error(struct dx_rx *rx, uint32_t state)
 {
 	const struct dx_layout *l = &rx->mesh->layout;
+	/* Of the incarnation that said so; another may be attached by now. */
+	const void *page = rx->mapping != NULL ? rx->mapping->page.base : rx->mesh->page.base;
 	uint32_t index = dx_load_plain(&rx->stream->error);
 	int code = dx_load_plain(&rx->stream->code);
 	struct dsmx_error_abi e;
 
 	if (index >= DSMX_ABI_ERRORS || code >= 0 || code < -4095)
 		return fail(rx, -EBADMSG, "its error is none");
-	e = *DX_LAYOUT_PEER(struct dsmx_error_abi, dx_mesh_peer_page(rx->mesh, rx->peer->index),
-	                    l->errors, index);
+	e = *DX_LAYOUT_PEER(struct dsmx_error_abi, page, l->errors, index);
 	if (e.query != rx->request->query || e.code != code || e.len >= sizeof(e.text))
 		return fail(rx, code, state == DSMX_STREAM_NAK ? "was refused" : "failed");
 	rx->error = (struct dsmx_error){ .code = code,
@@ -307,7 +308,7 @@ int dx_rx_next(struct dx_rx *rx, struct dsmx_waker *waker, struct dx_frame_view 
 			return 0;
 		}
 	}
-	if (is_final(state) || rx->peer->dead) {
+	if (is_final(state) || rx->dead) {
 		(void)no_more(rx, state);
 		return report(rx, err);
 	}
@@ -356,7 +357,7 @@ void dx_rx_close(struct dx_rx *rx)
 	rx->waker = NULL;
 	if (!rx->cancelled)
 		count_end(rx);
-	if (!rx->cancelled && !rx->ended && !is_final(answer_state(rx))) {
+	if (!rx->cancelled && !rx->ended && !rx->dead && !is_final(answer_state(rx))) {
 		/* `taken` stands before CANCEL: frames after it come back at once. */
 		if (rx->ring.slots != NULL)
 			dx_ring_retire(&rx->ring);
@@ -373,7 +374,7 @@ static bool try_done(struct dx_rx *rx)
 {
 	if (rx->held_count > 0)
 		return false;
-	if (!rx->ended && !is_final(answer_state(rx)) && !rx->peer->dead)
+	if (!rx->ended && !is_final(answer_state(rx)) && !rx->dead)
 		return false;
 	dx_rx_publish(rx);
 	set_word(rx, DSMX_REQUEST_DONE);
@@ -389,14 +390,21 @@ bool dx_rx_look(struct dx_rx *rx)
 		return try_done(rx);
 	state = answer_state(rx);
 	if (state == DSMX_STREAM_RUNNING &&
-	    dx_load_acquire(DX_EDGE_TAIL, &rx->stream->tail) == rx->ring.taken && !rx->peer->dead)
+	    dx_load_acquire(DX_EDGE_TAIL, &rx->stream->tail) == rx->ring.taken && !rx->dead)
 		return false;
-	if (state == DSMX_STREAM_NONE && !rx->peer->dead)
+	if (state == DSMX_STREAM_NONE && !rx->dead)
 		return false;
 	dx_list_unlink(&rx->waiting);
 	if (rx->waker != NULL)
 		rx->waker->wake(rx->waker);
 	return true;
+}
+
+void dx_rx_orphan(struct dx_rx *rx)
+{
+	rx->dead = true;
+	set_word(rx, DSMX_REQUEST_DONE);
+	(void)dx_rx_look(rx);
 }
 
 void dx_rx_publish(struct dx_rx *rx)
