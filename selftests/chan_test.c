@@ -167,6 +167,38 @@ static int push(struct dx_mesh *mesh, struct dx_tx *tx, uint32_t rows)
 	return 0;
 }
 
+TEST(chan_counts_fall,
+     "a producer that was cancelled takes the counts of the slot's next stream for no broken rule")
+{
+	struct pair p;
+	struct dx_rx *rx, *next;
+	struct dx_tx *tx;
+	struct dx_frame_view views[2];
+
+	CHECK_EQ(setup(&p), 0);
+	CHECK_EQ(open_stream(&p, &rx, &tx, 1 << 20), 0);
+	for (uint32_t i = 0; i < 2; i++)
+		CHECK_EQ(push(p.sides[WORKER].mesh, tx, 1), 0);
+	settle(&p);
+	for (uint32_t i = 0; i < 2; i++)
+		CHECK_EQ(dx_rx_next(rx, NULL, &views[i], NULL), 1);
+	dx_rx_release(rx, views[0].id);
+	CHECK_EQ(dx_tx_room(tx, 1, NULL), 1);
+	dx_rx_close(rx);
+	settle(&p);
+	/* DONE, and at once the next; the producer has seen neither. */
+	dx_rx_release(rx, views[1].id);
+	CHECK_EQ(dx_rx_open(p.sides[LEADER].mesh, WORKER, &key, false, &next, NULL), 0);
+	(void)dx_tx_look(tx);
+	CHECK_EQ(dx_tx_room(tx, 1, NULL), -EPIPE);
+	dx_tx_finish(tx, DSMX_STREAM_FIN, NULL);
+	settle(&p);
+	CHECK_EQ(p.sides[WORKER].requests, 2);
+	CHECK_EQ(dx_slab_used(dx_mesh_slabs(p.sides[WORKER].mesh)), 0);
+	dx_rx_close(next);
+	teardown(&p);
+}
+
 TEST(chan_rows_arrive,
      "frames arrive once and in order, then the end; every slab comes back and the slot is free")
 {

@@ -57,6 +57,8 @@ static void fill_request(struct dx_rx *rx, const struct dx_stream_key *key, bool
 {
 	struct dx_mesh *mesh = rx->mesh;
 
+	/* Whoever sees a count fall sees that the stream before was DONE. */
+	dx_store_release(DX_EDGE_RELEASED, &rx->request->released, 0);
 	*rx->request = (struct dsmx_request_abi){
 		.query = key->query,
 		.exchange = key->exchange,
