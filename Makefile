@@ -225,7 +225,7 @@ $(OUT)/examples/%-cxx: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
 CLANG_FORMAT ?= clang-format-19
 CHECKS       := $(filter-out checks,$(patsubst .ci/check-%,%,$(sort $(wildcard .ci/check-*))))
 
-.PHONY: demo selftests sim unittests run-selftests run-unittests run-demo deps deps-check deps-bench \
+.PHONY: demo selftests sim model unittests run-selftests run-unittests run-demo deps deps-check deps-bench \
         check check-checks $(CHECKS:%=check-%) format
 
 # What is installed decides how to build, so `make` looks at it anew after `deps`; on all processors, unless told.
@@ -239,6 +239,9 @@ selftests: deps					## install what is missing, build, run the tests: TESTS='pat
 
 sim: $(OUT)/selftests/sim_test			## the simulation with SEEDS=n random schedules
 	$(Q)DSMX_TEST_TIMEOUT=86400 DSMX_SIM_SEEDS=$(or $(SEEDS),10000) $<
+
+model:						## the protocols in Promela, and mutants that must fail: TESTS='pattern'
+	@selftests/model/run '$(or $(TESTS),*)'
 
 unittests: deps					## the same without the scripts
 	$(AGAIN) run-unittests
