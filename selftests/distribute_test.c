@@ -27,6 +27,8 @@ GOLDEN(leaf);
 GOLDEN(one_task);
 GOLDEN(given);
 GOLDEN(extension);
+GOLDEN(sorted);
+GOLDEN(sorted_leaf);
 
 /* --- plans --------------------------------------------------------------------------------------------- */
 
@@ -159,6 +161,25 @@ static struct dsmx_rel *make_extension(struct dsmx_plan *plan)
 	return dsmx_rel_extension(plan, "test.both", NULL, 0, &schema, inputs, 2);
 }
 
+/* A sort without a limit is one of each task, and a merge; with an offset alone, too. */
+static struct dsmx_rel *make_sorted(struct dsmx_plan *plan)
+{
+	const struct dsmx_sort_key keys[] = { { 2, true, true }, { 0, false, true } };
+	struct dsmx_rel *rel = dsmx_rel_sort(plan, fixture_orders(plan, 150000), keys, 2);
+
+	return dsmx_rel_limit(plan, rel, 100, UINT64_MAX);
+}
+
+static struct dsmx_rel *make_sorted_leaf(struct dsmx_plan *plan)
+{
+	const struct dsmx_sort_key key = { 1, false, false };
+	const struct dsmx_field fields[] = { { "k", T(INT64), true }, { "v", T(UTF8), true } };
+	const struct dsmx_schema schema = { 2, fields };
+	struct dsmx_rel *rel = dsmx_rel_leaf(plan, "mine", &schema);
+
+	return dx_rel_pick(plan, dsmx_rel_sort(plan, rel, &key, 1), COLS(0), 1);
+}
+
 /* --- golden trees -------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -177,6 +198,8 @@ static const struct {
 	{ "one_task", make_shuffle, 1, golden_one_task },
 	{ "given", make_given, 2, golden_given },
 	{ "extension", make_extension, 2, golden_extension },
+	{ "sorted", make_sorted, 3, golden_sorted },
+	{ "sorted_leaf", make_sorted_leaf, 2, golden_sorted_leaf },
 };
 
 /* Plan @i, distributed; NULL after a complaint. */

@@ -30,14 +30,16 @@ struct file {
 	uint32_t null_every; /* key of every so manieth row; 0: none */
 	uint32_t text_every; /* a row has seq % it * 100 bytes of text */
 	int64_t lost_target; /* seq of a row whose target is no partition; -1: none */
+	bool halves;         /* targets are 1 in the first half, 0 in the second */
 };
 
 static const struct file files[] = {
-	{ "empty", 0, 1, 0, 1, -1 },        { "one", 1, 1, 0, 1, -1 },
-	{ "nulls", 3000, 200, 2, 1, -1 },   { "wide", 200, 10, 7, 1000, -1 },
-	{ "many", 100000, 3000, 0, 1, -1 },
+	{ "empty", 0, 1, 0, 1, -1, false },        { "one", 1, 1, 0, 1, -1, false },
+	{ "nulls", 3000, 200, 2, 1, -1, false },   { "wide", 200, 10, 7, 1000, -1, false },
+	{ "many", 100000, 3000, 0, 1, -1, false },
 };
-static const struct file lost = { "lost", 5000, 500, 0, 1, 4321 };
+static const struct file lost = { "lost", 5000, 500, 0, 1, 4321, false };
+static const struct file halves = { "halves", 20000, 20000, 0, 1, -1, true };
 
 static int64_t key_of(int64_t seq)
 {
@@ -46,6 +48,8 @@ static int64_t key_of(int64_t seq)
 
 static uint16_t target_of(const struct file *file, int64_t seq)
 {
+	if (file->halves)
+		return seq < file->rows / 2;
 	return seq == file->lost_target ? PARTS : (uint16_t)(seq * 7 % PARTS);
 }
 
@@ -129,6 +133,8 @@ static struct dsmx_rel *exchange_of(struct dsmx_plan *plan, enum dsmx_exchange_k
 		for (size_t i = 0; i < DX_ARRAY_LEN(bounds); i++)
 			bounds[i] = dsmx_expr_literal(plan, file_fields[0].type, bound_texts[i]);
 		return dsmx_rel_exchange_range(plan, rel, &key, bounds, DX_ARRAY_LEN(bounds), NULL);
+	case DSMX_EXCHANGE_MERGE: /* made when the plan is distributed */
+		return dsmx_rel_sort(plan, rel, &key, 1);
 	default:
 		return dsmx_rel_exchange(plan, kind, rel, NULL, 0, 0, NULL);
 	}
@@ -153,8 +159,10 @@ static struct dsmx_plan *kind_plan(enum dsmx_exchange_kind kind, const struct fi
 	struct dsmx_plan *plan = plan_new();
 	struct dsmx_rel *rel = rel_stamp(plan, rel_file(plan, file->name));
 
-	rel = rel_stamp(plan, exchange_of(plan, kind, rel));
-	if (plan_end(plan, rel_gather(plan, columns_of(plan, rel)), tasks) == 0)
+	rel = columns_of(plan, rel_stamp(plan, exchange_of(plan, kind, rel)));
+	if (kind != DSMX_EXCHANGE_MERGE) /* which is a gather itself */
+		rel = rel_gather(plan, rel);
+	if (plan_end(plan, rel, tasks) == 0)
 		return plan;
 	dsmx_plan_free(plan);
 	return NULL;
@@ -169,7 +177,8 @@ struct row {
 
 /* Returns 0 or the failure; *ret_rows is the caller's. */
 static int read_rows(struct dsmx_session *session, struct dsmx_plan *plan, uint32_t room,
-                     struct row **ret_rows, uint32_t *ret_count, struct dsmx_error *err)
+                     struct row **ret_rows, uint32_t *ret_count, struct dsmx_query_stats *ret_stats,
+                     struct dsmx_error *err)
 {
 	struct row *rows = calloc(room + 1, sizeof(*rows));
 	struct dsmx_query *query;
@@ -197,6 +206,8 @@ static int read_rows(struct dsmx_session *session, struct dsmx_plan *plan, uint3
 			};
 		}
 	}
+	if (ret_stats != NULL)
+		dsmx_query_stats(query, ret_stats);
 	dsmx_query_close(query);
 	*ret_count = count;
 	return r;
@@ -286,10 +297,30 @@ static void check_places(bool *ok, enum dsmx_exchange_kind kind, uint32_t parts,
 	}
 }
 
+static int compare_keys(const struct row *a, const struct row *b)
+{
+	if (a->null || b->null)
+		return a->null - b->null;
+	return (a->key > b->key) - (a->key < b->key);
+}
+
+/* By key, of equal ones by task, and there as they came: the tasks' own sorts are stable. */
+static void check_sorted(bool *ok, const struct row *rows, uint32_t count)
+{
+	for (uint32_t i = 1; i < count; i++) {
+		const struct row *a = &rows[i - 1], *b = &rows[i];
+		int order = compare_keys(a, b);
+
+		CHECK(order < 0 ||
+		      (order == 0 && (a->producer < b->producer ||
+		                      (a->producer == b->producer && a->produced < b->produced))));
+	}
+}
+
 static void check_file(bool *ok, struct dsmx_session *session, enum dsmx_exchange_kind kind,
                        const struct file *file, uint32_t workers)
 {
-	struct dsmx_plan *plan = kind_plan(kind, file, workers > 0 ? workers : 3);
+	struct dsmx_plan *plan = kind_plan(kind, file, workers > 1 ? workers : 3);
 	struct dsmx_exchange_info info;
 	struct dsmx_error err = { 0 };
 	struct row *rows;
@@ -299,13 +330,15 @@ static void check_file(bool *ok, struct dsmx_session *session, enum dsmx_exchang
 	CHECK(plan != NULL);
 	CHECK_EQ(dsmx_plan_exchange(plan, 0, &info), 0);
 	CHECK_EQ(info.kind, kind);
-	r = read_rows(session, plan, file->rows + 1, &rows, &count, &err);
+	r = read_rows(session, plan, file->rows + 1, &rows, &count, NULL, &err);
 	if (r != 0)
 		printf("# %s\n", err.message);
 	CHECK_EQ(r, 0);
 	qsort(rows, count, sizeof(*rows), compare_rows);
 	check_once(ok, file, rows, count);
-	if (*ok)
+	if (*ok && kind == DSMX_EXCHANGE_MERGE)
+		check_sorted(ok, rows, count);
+	else if (*ok)
 		check_order(ok, rows, count);
 	if (*ok)
 		check_places(ok, kind, info.consumer_partitions, rows, count);
@@ -361,6 +394,11 @@ TEST(kind_range, "range: every row between the bounds of its partition, nulls in
 	check_kind(ok, DSMX_EXCHANGE_RANGE);
 }
 
+TEST(kind_merge, "merge: the rows in the order of the key, those of a lower task first")
+{
+	check_kind(ok, DSMX_EXCHANGE_MERGE);
+}
+
 TEST(explicit_lost, "a row that names no partition ends the query with -ERANGE and the value")
 {
 	make_file(&lost);
@@ -373,11 +411,49 @@ TEST(explicit_lost, "a row that names no partition ends the query with -ERANGE a
 		uint32_t count;
 
 		CHECK(session != NULL && plan != NULL);
-		CHECK_EQ(read_rows(session, plan, lost.rows, &rows, &count, &err), -ERANGE);
+		CHECK_EQ(read_rows(session, plan, lost.rows, &rows, &count, NULL, &err), -ERANGE);
 		CHECK_STR(
 			err.message,
 			"exchange 0: target of a row is 4, which is no partition: they are 0 to 3");
 		CHECK_EQ(err.exchange, 0);
+		free(rows);
+		dsmx_plan_free(plan);
+		dsmx_session_close(session);
+	}
+}
+
+/*
+ * The merge cannot begin without task 0, which gets its first row when task 1 has had all of its own; but task 1 is
+ * full, as the merge does not take from it.
+ */
+TEST(merge_cycle,
+     "a merge that waits for a task which is behind one that is full goes on by overflow")
+{
+	const struct dsmx_exchange_config small = { .credit_bytes = 8192, .frame_bytes = 4096 };
+	const struct dsmx_sort_key by_seq = { .column = 1 };
+	const uint32_t target = 2;
+
+	make_file(&halves);
+	for (size_t w = 0; w < DX_ARRAY_LEN(worker_counts); w++) {
+		struct dsmx_session_options options = engine_options(worker_counts[w]);
+		struct dsmx_session *session = open_engine(&options);
+		struct dsmx_query_stats stats = { 0 };
+		struct dsmx_plan *plan = plan_new();
+		struct dsmx_error err = { 0 };
+		struct dsmx_rel *rel = rel_stamp(plan, rel_file(plan, halves.name));
+		struct row *rows;
+		uint32_t count;
+
+		rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_EXPLICIT, rel, &target, 1, PARTS,
+		                        &small);
+		rel = dsmx_rel_exchange_merge(plan, rel_stamp(plan, rel), &by_seq, 1, &small);
+		CHECK_EQ(plan_end(plan, columns_of(plan, rel), 2), 0);
+		CHECK(session != NULL);
+		CHECK_EQ(read_rows(session, plan, halves.rows + 1, &rows, &count, &stats, &err), 0);
+		CHECK_EQ(count, halves.rows);
+		for (uint32_t i = 0; i < count; i++)
+			CHECK(rows[i].seq == i && rows[i].consumer == rows[i].target);
+		CHECK(stats.overflow_bytes > 0);
 		free(rows);
 		dsmx_plan_free(plan);
 		dsmx_session_close(session);

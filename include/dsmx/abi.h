@@ -203,12 +203,12 @@ struct dsmx_task_abi {
 	__u32 task;
 	__u32 attempt;
 	__u32 state; /* DSMX_STREAM_ */
-	__u64 park;  /* number of the park, grows; stored after the three below */
+	__u64 park;  /* number of the park, grows; stored after the four below */
 	__u32 park_kind;
 	__u32 park_partition; /* CREDIT: the output that is full */
 	__u32 park_exchange;  /* INPUT: the exchange it reads */
-	__u32 reserved0;
-	__u64 recv_ns; /* StartStream seen */
+	__u32 park_task;      /* INPUT: 0: any of its producers; else the only one awaited, + 1 */
+	__u64 recv_ns;        /* StartStream seen */
 	__u64 start_ns;
 
 	/* line 1, 2: counts */

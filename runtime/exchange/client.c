@@ -3,7 +3,7 @@
  * client.c - the exchange node as its parent sees it: the consumer
  *
  * Executing an exchange never runs its input. It sends StartStream to every producer task of the exchange for
- * one partition, and gives a stream that reads their rings in turn. Frames are handed on in place: a batch is
+ * one partition, and gives a stream that reads their rings in turn; a merge gives one that merges them. Frames are handed on in place: a batch is
  * a view of the producer's memory, held by a lease until the next poll, or longer if somebody retains it.
  *
  * An exchange that is never executed (a join whose other side was empty) says CANCEL for its partition when
@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/order.h"
 #include "exchange/internal.h"
+#include "exec/merge.h"
 
 struct client {
 	struct dsmx_operator op; /* must be first */
@@ -38,10 +39,11 @@ struct client_stream {
 	struct client *client;
 	struct dx_frame_reader *reader;
 	struct held_frame *held; /* under the batch that was given last */
+	uint32_t first;          /* producer task */
 	uint32_t count;
 	uint32_t open;      /* not ended */
 	uint32_t next;      /* to look at first */
-	struct dx_rx *rx[]; /* by producer task; NULL: ended */
+	struct dx_rx *rx[]; /* by producer task from the first on; NULL: ended */
 };
 
 /* --- leases ---------------------------------------------------------------------------------------------------- */
@@ -130,10 +132,12 @@ static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct ds
 		s->next = (i + 1) % s->count; /* everybody's turn */
 		return give_frame(s, cx, s->rx[i], &view, ret_batch);
 	}
-	if (s->open > 0)
-		dx_store_plain(&s->client->fragment->record->park_exchange,
-		               s->client->rel->exchange.number);
-	return s->open == 0 ? 0 : -EAGAIN;
+	if (s->open == 0)
+		return 0;
+	dx_store_plain(&s->client->fragment->record->park_exchange,
+	               s->client->rel->exchange.number);
+	dx_store_plain(&s->client->fragment->record->park_task, s->count == 1 ? s->first + 1 : 0);
+	return -EAGAIN;
 }
 
 static void client_close(struct dsmx_stream *stream)
@@ -213,36 +217,31 @@ static struct dx_stream_key key_of(const struct dx_query *query, const struct ds
 	};
 }
 
-static int client_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
-                          struct dsmx_stream **ret_stream)
+/* One stream of what @count tasks from @first on produce for a partition. */
+static int open_stream(struct client *c, struct dsmx_cx *cx, uint32_t partition, uint32_t first,
+                       uint32_t count, struct dsmx_stream **ret_stream)
 {
-	struct client *c = (struct client *)op;
 	struct dx_query *query = c->fragment->query;
 	const struct dx_exchange *x = &c->rel->exchange;
 	uint32_t record = dx_record_index(query->service->mesh, c->fragment->record);
-	struct client_stream *s;
-	int r;
+	struct client_stream *s = calloc(1, sizeof(*s) + count * sizeof(struct dx_rx *));
+	int r = s == NULL ? -ENOMEM : dx_frame_reader_new(&c->rel->schema, &s->reader);
 
-	if (partition >= x->partitions)
-		return execute_passive(c, cx, ret_stream);
-	s = calloc(1, sizeof(*s) + x->producer_tasks * sizeof(struct dx_rx *));
-	r = s == NULL ? -ENOMEM : dx_frame_reader_new(&c->rel->schema, &s->reader);
 	if (r < 0) {
 		free(s);
 		return dx_error(cx->err, r, "exchange %u: no memory", x->number);
 	}
 	s->stream.ops = &client_stream_ops;
 	s->client = c;
-	s->count = x->producer_tasks;
-	c->executed = true;
-	for (uint32_t t = 0; t < x->producer_tasks; t++) {
-		if (!dx_exchange_connects(x, t, partition))
+	s->first = first;
+	s->count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		struct dx_stream_key key = key_of(query, c->rel, first + i, partition, record);
+
+		if (!dx_exchange_connects(x, first + i, partition))
 			continue; /* as one that has ended */
-
-		struct dx_stream_key key = key_of(query, c->rel, t, partition, record);
-
-		r = dx_rx_open(query->service->mesh, dx_query_place(query, x->number, t), &key,
-		               false, &s->rx[t], cx->err);
+		r = dx_rx_open(query->service->mesh, dx_query_place(query, x->number, first + i),
+		               &key, false, &s->rx[i], cx->err);
 		if (r < 0) {
 			client_close(&s->stream);
 			return r;
@@ -253,6 +252,46 @@ static int client_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t
 	}
 	*ret_stream = &s->stream;
 	return 0;
+}
+
+/* A stream of each task, merged. */
+static int open_merge(struct client *c, struct dsmx_cx *cx, uint32_t partition,
+                      struct dsmx_stream **ret_stream)
+{
+	const struct dx_exchange *x = &c->rel->exchange;
+	struct dsmx_stream **streams = calloc(x->producer_tasks, sizeof(struct dsmx_stream *));
+	uint32_t count = 0;
+	int r = streams == NULL ? -ENOMEM : 0;
+
+	while (r == 0 && count < x->producer_tasks) {
+		r = open_stream(c, cx, partition, count, 1, &streams[count]);
+		count += r == 0;
+	}
+	if (r == 0) {
+		r = dx_merge_new(&c->rel->schema, x->order, x->order_count, streams, count,
+		                 ret_stream);
+		if (r < 0)
+			(void)dx_error(cx->err, r, "exchange %u: no memory to merge %u streams",
+			               x->number, count);
+	}
+	for (uint32_t i = 0; r < 0 && i < count; i++)
+		client_close(streams[i]);
+	free(streams);
+	return r;
+}
+
+static int client_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
+                          struct dsmx_stream **ret_stream)
+{
+	struct client *c = (struct client *)op;
+	const struct dx_exchange *x = &c->rel->exchange;
+
+	if (partition >= x->partitions)
+		return execute_passive(c, cx, ret_stream);
+	c->executed = true;
+	if (x->kind == DSMX_EXCHANGE_MERGE)
+		return open_merge(c, cx, partition, ret_stream);
+	return open_stream(c, cx, partition, 0, x->producer_tasks, ret_stream);
 }
 
 void dx_client_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32_t partition)

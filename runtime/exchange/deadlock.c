@@ -5,7 +5,7 @@
  * Every task says in its record why it is parked. Before its process sleeps it publishes that, the fence of the
  * sleep comes, and it walks from itself to whoever could wake it, and on from there, through everybody's pages:
  *
- *	INPUT	the producer of each stream that it reads
+ *	INPUT	the producer of each stream that it reads; a merge: the one that it cannot go on without
  *	CREDIT	the task that reads the partition which is full; if that was never started, whoever would start it
  *	SLAB	every task that holds a frame of its process
  *
@@ -118,6 +118,7 @@ static bool is_running(const struct edge *e)
 static bool walk_input(struct walk *w, const struct node *n, uint64_t query)
 {
 	uint32_t exchange = dx_load_plain(&record_of(w, n)->park_exchange);
+	uint32_t only = dx_load_plain(&record_of(w, n)->park_task);
 	uint32_t found = 0;
 	struct edge e;
 
@@ -127,7 +128,8 @@ static bool walk_input(struct walk *w, const struct node *n, uint64_t query)
 		EACH_EDGE(w, e, n->peer, p)
 		{
 			if (e.request->query != query || e.request->record != n->record ||
-			    e.request->exchange != exchange)
+			    e.request->exchange != exchange ||
+			    (only != 0 && e.request->task != only - 1))
 				continue;
 			if (DSMX_WORD_GENERATION(e.answer) == DSMX_WORD_GENERATION(e.word) &&
 			    DSMX_WORD_STATE(e.answer) == DSMX_STREAM_FIN &&

@@ -400,8 +400,7 @@ static int make_parts(struct dx_producer *p, uint32_t task)
 	uint32_t partitions = rel->exchange.partitions;
 	int r;
 
-	if (rel->exchange.kind == DSMX_EXCHANGE_MERGE ||
-	    rel->exchange.kind == DSMX_EXCHANGE_ARBITRARY)
+	if (rel->exchange.kind == DSMX_EXCHANGE_ARBITRARY)
 		return -EOPNOTSUPP;
 	r = dx_partitioner_new(&rel->exchange, &rel->inputs[0]->schema, task, &p->partitioner);
 

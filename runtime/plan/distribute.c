@@ -14,7 +14,8 @@
  *	the plan	all rows in one task, and that one reads no file and no leaf itself
  *
  * An aggregate that has to be moved is split in two: PARTIAL below the exchange, FINAL above. So is a limit,
- * and a sort under a limit: a local one below, the one that counts above.
+ * and a sort under a limit: a local one below, the one that counts above. Without a limit each task sorts its
+ * share, and the exchange merges them.
  *
  * Where rows lie (struct place) is read off the exchanges themselves, which is more than they report as their
  * properties: those say UNKNOWN, so that whoever looks at properties never plans across an exchange; this rule
@@ -159,6 +160,19 @@ static struct dsmx_rel *to_single(struct distribute *d, struct dsmx_rel *rel)
 	if (rel == NULL || place_of(d, rel).kind == DX_PARTITIONING_SINGLE)
 		return rel;
 	return gather(d, rel);
+}
+
+/* What @sort gives of @rel, which lies in several tasks. */
+static struct dsmx_rel *sort_and_merge(struct distribute *d, const struct dx_sort *sort,
+                                       struct dsmx_rel *rel)
+{
+	if (place_of(d, rel).kind == DX_PARTITIONING_REPLICATED)
+		return gather(d, rel); /* fails with the reason */
+	rel = dsmx_rel_sort(d->plan, rel, sort->keys, sort->key_count);
+	if (rel == NULL)
+		return NULL;
+	return dsmx_rel_exchange_merge(d->plan, dx_rel_local(d->plan, rel), sort->keys,
+	                               sort->key_count, NULL);
 }
 
 /* Hash @rel on @keys as @like (NULL: the default way) does. */
@@ -356,13 +370,14 @@ static struct dsmx_rel *distribute_topk(struct distribute *d, const struct dsmx_
 	if (input == NULL)
 		return NULL;
 	if (place_of(d, input).kind != DX_PARTITIONING_SINGLE) {
-		if (limit->limit.count != UINT64_MAX) {
-			local = dsmx_rel_sort(d->plan, input, sort->sort.keys,
-			                      sort->sort.key_count);
-			if (local == NULL)
-				return NULL;
-			input = local_limit(d, &limit->limit, dx_rel_local(d->plan, local));
+		if (limit->limit.count == UINT64_MAX) {
+			input = sort_and_merge(d, &sort->sort, input);
+			return dx_rel_over(d->plan, limit, &input);
 		}
+		local = dsmx_rel_sort(d->plan, input, sort->sort.keys, sort->sort.key_count);
+		if (local == NULL)
+			return NULL;
+		input = local_limit(d, &limit->limit, dx_rel_local(d->plan, local));
 		input = to_single(d, input);
 	}
 	input = dx_rel_over(d->plan, sort, &input);
@@ -434,8 +449,9 @@ static struct dsmx_rel *distribute(struct distribute *d, struct dsmx_rel *rel)
 		return distribute_join(d, rel, inputs[0], inputs[1]);
 	if (rel->kind == DX_REL_AGGREGATE)
 		return distribute_aggregate(d, rel, inputs[0]);
-	if (rel->kind == DX_REL_SORT && !rel->sort.local)
-		inputs[0] = to_single(d, inputs[0]);
+	if (rel->kind == DX_REL_SORT && !rel->sort.local &&
+	    place_of(d, inputs[0]).kind != DX_PARTITIONING_SINGLE)
+		return sort_and_merge(d, &rel->sort, inputs[0]);
 	if (rel->kind == DX_REL_EXCHANGE &&
 	    place_of(d, inputs[0]).kind == DX_PARTITIONING_REPLICATED)
 		inputs[0] = gather(d, inputs[0]); /* fails with the reason */
