@@ -655,6 +655,25 @@ TEST(chan_hostile_consumer,
 	}
 }
 
+TEST(chan_held_is_taken, "a reader that waits while it holds frames says that it took them")
+{
+	struct pair p;
+	struct dx_rx *rx;
+	struct dx_tx *tx;
+	struct dx_frame_view view;
+	struct counting_waker waker = { { count_wake }, 0 };
+
+	CHECK_EQ(setup(&p), 0);
+	CHECK_EQ(open_stream(&p, &rx, &tx, 1 << 20), 0);
+	CHECK_EQ(push(p.sides[WORKER].mesh, tx, 1), 0);
+	settle(&p);
+	CHECK_EQ(dx_rx_next(rx, &waker.waker, &view, NULL), 1);
+	CHECK_EQ(dx_rx_next(rx, &waker.waker, &view, NULL), -EAGAIN);
+	CHECK_EQ(rx->request->taken, 1);
+	CHECK_EQ(rx->request->released, 0);
+	teardown(&p);
+}
+
 TEST(chan_cancel_overtakes,
      "a CANCEL that comes while its START is being answered is answered itself")
 {

@@ -314,6 +314,9 @@ int dx_rx_next(struct dx_rx *rx, struct dsmx_waker *waker, struct dx_frame_view 
 		(void)no_more(rx, state);
 		return report(rx, err);
 	}
+	/* A frame that is held may keep `taken` back; who looks for deadlocks would think it unread. */
+	if (rx->ring.slots != NULL && dx_load_plain(rx->ring.taken_word) != rx->ring.taken)
+		dx_ring_retire(&rx->ring);
 	rx->waker = waker;
 	wait_on(rx);
 	return -EAGAIN;
