@@ -537,7 +537,9 @@ static struct dsmx_rel *exchange(struct dx_decoder *d, const Substrait__Exchange
 
 	if (input == NULL || own == NULL)
 		return NULL;
-	if (pb->partition_count < 0 || own->producer_tasks > DX_TASKS_MAX)
+	/* Each partition is a task of the fragment above. */
+	if (pb->partition_count < 0 || pb->partition_count > (int)DX_TASKS_MAX ||
+	    own->producer_tasks > DX_TASKS_MAX)
 		return dx_plan_fail(d->plan, -EINVAL, "an exchange has %u tasks, %d partitions",
 		                    own->producer_tasks, pb->partition_count);
 	/* Exchanges are numbered as they are met here: those below first. */
