@@ -11,9 +11,11 @@
  *
  * A task that runs, or waits for the application or a timer, ends the walk: it may wake us. So does a stream
  * that has news which its reader has not seen yet, and anything that cannot be read as what it should be. A walk
- * that ends nowhere has found a set of parked tasks which wait only for each other. If then every one of them
- * still has the park number that was read first, none ran in between, and none ever will: a deadlock. The one
- * that parks last sees it, whoever that is; no snapshot is needed.
+ * that ends nowhere has found a set of parked tasks which wait only for each other. If then a second walk finds
+ * the same set with the same park numbers, all of them were parked at once, between the two, and what they had
+ * published before that was there for the second to see: none will ever run, a deadlock. The one that parks last
+ * sees it, whoever that is; no snapshot is needed. One walk is not enough: it may look at a stream before the
+ * producer's last frame and at the producer's record after it.
  *
  * The lowest task of the set that is out of credit or slabs lets its full output overflow to a file; who finds
  * out and is not the lowest rings the lowest's process, which walks before it sleeps again.
@@ -242,7 +244,7 @@ static bool is_full(const struct node *n)
 	return n->kind == DSMX_PARK_CREDIT || n->kind == DSMX_PARK_SLAB;
 }
 
-/* The second pass: the numbers that were read first still stand. */
+/* The numbers that were read still stand. */
 static bool nobody_moved(const struct walk *w)
 {
 	for (uint32_t i = 0; i < w->count; i++)
@@ -273,7 +275,19 @@ static bool find(struct walk *w, uint32_t record)
 	for (uint32_t i = 0; i < w->count; i++)
 		if (!walk_node(w, &w->nodes[i]))
 			return false;
-	return nobody_moved(w);
+	return true;
+}
+
+static bool is_same(const struct walk *a, const struct walk *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (uint32_t i = 0; i < a->count; i++)
+		if (a->nodes[i].peer != b->nodes[i].peer ||
+		    a->nodes[i].record != b->nodes[i].record ||
+		    a->nodes[i].park != b->nodes[i].park)
+			return false;
+	return true;
 }
 
 static const char *kind_str(uint32_t kind)
@@ -306,10 +320,14 @@ bool dx_deadlock_look(struct dx_service *service, const struct dsmx_task_abi *re
 	struct walk *w = &(struct walk){ .service = service,
 		                         .mesh = service->mesh,
 		                         .layout = dx_mesh_layout(service->mesh) };
+	struct walk again;
 	uint32_t own = dx_record_index(service->mesh, record);
 	const struct node *low;
 
 	if (!find(w, own))
+		return false;
+	again = (struct walk){ .service = w->service, .mesh = w->mesh, .layout = w->layout };
+	if (!find(&again, own) || !is_same(w, &again) || !nobody_moved(&again))
 		return false;
 	low = lowest(w);
 	if (low == NULL)

@@ -271,6 +271,8 @@ static int park(struct dx_producer *p, uint32_t kind)
 	if (kind == DSMX_PARK_CREDIT || kind == DSMX_PARK_SLAB)
 		r->parks++;
 	p->parked_since_ns = dx_now_ns();
+	/* Whoever walks by and sees it parked must see all that it has given, too. */
+	dx_mesh_flush(mesh_of(p));
 	dx_record_park(r, kind);
 	return 0;
 }
