@@ -176,13 +176,13 @@ $(OUT)/tools/dsmx-trace/kernel.o: DEFINE := -DDSMX_HAVE_BPF -isystem $(GEN)
 $(OUT)/tools/dsmx-trace/kernel.o: $(GEN)/startstream.skel.h
 endif
 
-$(GEN)/%.skel.h: bpf/%.bpf.c bpf/kernel.h bpf/%.h include/dsmx/trace.h
+$(GEN)/%.skel.h: bpf/%.bpf.c bpf/kernel.h tools/dsmx-trace/%.h include/dsmx/trace.h
 	@mkdir -p $(GEN)
 	$(call say,BPF,$<)
-	$(Q)$(BPF_CLANG) -g -O2 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 \
-		-idirafter /usr/include/$(shell $(CC) -print-multiarch) -c $< -o $(GEN)/$*.linked.o
-	$(Q)$(BPFTOOL) gen object $(GEN)/$*.bpf.o $(GEN)/$*.linked.o
-	$(Q)$(BPFTOOL) gen skeleton $(GEN)/$*.bpf.o name $*_bpf >$@
+	$(Q)$(BPF_CLANG) -g -O2 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -Iinclude -Itools \
+		-idirafter /usr/include/$(shell $(CC) -print-multiarch) -c $< -o $(GEN)/$*.compiled
+	$(Q)$(BPFTOOL) gen object $(GEN)/$*.bpf $(GEN)/$*.compiled
+	$(Q)$(BPFTOOL) gen skeleton $(GEN)/$*.bpf name $*_bpf >$@
 
 # A test looks behind the public headers, so it is linked with the objects themselves; one of the name
 # dsmx_x_test.c, a test of what is inside the command, with the command's objects but its main.o as well.
@@ -191,6 +191,12 @@ TEST_TOOL := $(filter-out $(OUT)/tools/dsmx/main.o,$(call tool_obj,dsmx)) $(TOOL
 $(OUT)/selftests/dsmx_%_test: $(OUT)/selftests/dsmx_%_test.o $(LIB_OBJ) $(TEST_TOOL) $(OUT)/.files
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(PG_QUERY) $(LIBS) -lm
+
+# One of the name trace_x_test, with what reads pages and notes in dsmx-trace.
+TEST_TRACE := $(patsubst %,$(OUT)/tools/dsmx-trace/%.o,page note)
+$(OUT)/selftests/trace_%_test: $(OUT)/selftests/trace_%_test.o $(LIB_OBJ) $(TEST_TRACE) $(OUT)/.files
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS) -lm
 
 $(OUT)/selftests/%_test: $(OUT)/selftests/%_test.o $(LIB_OBJ) $(OUT)/.files
 	$(call say,LINK,$@)

@@ -5,7 +5,7 @@
 #ifndef DSMX_TRACE_SOURCE_H
 #define DSMX_TRACE_SOURCE_H
 
-#include "../../bpf/startstream.h"
+#include "startstream.h"
 #include "dsmx/trace.h"
 #include "trace.h"
 

@@ -2,8 +2,8 @@
 /*
  * startstream.h - what the BPF programs and dsmx-trace tell each other; also the format of recorded files
  */
-#ifndef DSMX_BPF_STARTSTREAM_H
-#define DSMX_BPF_STARTSTREAM_H
+#ifndef DSMX_TRACE_STARTSTREAM_H
+#define DSMX_TRACE_STARTSTREAM_H
 
 #ifndef __VMLINUX_H__
 #include <linux/types.h>
@@ -78,4 +78,4 @@ struct ss_hist {
 #define SS_LOSS_ENUM_(name, text) SS_LOST_##name,
 enum { SS_LOSSES(SS_LOSS_ENUM_) SS_LOSS_COUNT };
 
-#endif /* DSMX_BPF_STARTSTREAM_H */
+#endif /* DSMX_TRACE_STARTSTREAM_H */
