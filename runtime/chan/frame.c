@@ -27,7 +27,7 @@ static void put_spare(struct dx_frame *frame)
 	frame->mesh->spare_frames = frame;
 }
 
-static void leave_waker(struct dx_mesh *mesh, struct dsmx_waker *waker)
+void dx_mesh_wait_room(struct dx_mesh *mesh, struct dsmx_waker *waker)
 {
 	for (uint32_t i = 0; i < mesh->slab_waker_count; i++)
 		if (mesh->slab_wakers[i] == waker)
@@ -77,7 +77,7 @@ int dx_frame_new(struct dx_mesh *mesh, size_t len_bytes, bool may_use_reserve,
 		offset = alloc(mesh, len_bytes, may_use_reserve, &slab_bytes);
 	}
 	if (offset == -EAGAIN && waker != NULL)
-		leave_waker(mesh, waker);
+		dx_mesh_wait_room(mesh, waker);
 	if (offset < 0)
 		return (int)offset;
 	frame = take_spare(mesh);

@@ -52,6 +52,15 @@ static int free_slot(struct dx_peer *peer, uint32_t slots)
 	return -1;
 }
 
+/* Will a slot be free as soon as its producer answers? Not one whose frames somebody keeps. */
+static bool frees_slot(const struct dx_peer *peer, uint32_t slots)
+{
+	for (uint32_t i = 0; i < slots; i++)
+		if (peer->rx[i] != NULL && peer->rx[i]->closing && peer->rx[i]->held_count == 0)
+			return true;
+	return false;
+}
+
 /* The request is complete and its counts are 0 before the word says so. */
 static void fill_request(struct dx_rx *rx, const struct dx_stream_key *key, bool cancel)
 {
@@ -132,6 +141,8 @@ int dx_rx_open(struct dx_mesh *mesh, uint32_t peer, const struct dx_stream_key *
 		return dx_error(err, -EOWNERDEAD, "exchange %u: process %u is dead", key->exchange,
 		                peer);
 	slot = free_slot(p, mesh->layout.slots);
+	if (slot < 0 && frees_slot(p, mesh->layout.slots))
+		return -EAGAIN;
 	if (slot < 0)
 		return dx_error(
 			err, -E2BIG,
@@ -377,13 +388,17 @@ void dx_rx_close(struct dx_rx *rx)
 /* Closing is over when the answer is final, or never will be, and every frame is back. */
 static bool try_done(struct dx_rx *rx)
 {
+	struct dx_mesh *mesh;
+
 	if (rx->held_count > 0)
 		return false;
 	if (!rx->ended && !is_final(answer_state(rx)) && !rx->dead)
 		return false;
 	dx_rx_publish(rx);
 	set_word(rx, DSMX_REQUEST_DONE);
+	mesh = rx->mesh;
 	dx_rx_free(rx);
+	dx_mesh_wake_slab_waiters(mesh); /* one of them may wait for the slot */
 	return true;
 }
 

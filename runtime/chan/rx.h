@@ -41,7 +41,8 @@ struct dx_frame_view {
 /*
  * Ask @peer for a stream: START, or with @cancel at once CANCEL, for a stream that nobody will read.
  *
- * Returns 0, -E2BIG (no free slot: the sentence has the numbers), -EOWNERDEAD (no such live peer), -ENOMEM.
+ * Returns 0, -EAGAIN (no free slot, but one is being given back: dx_mesh_wait_room()), -E2BIG (no free slot: the
+ * sentence has the numbers), -EOWNERDEAD (no such live peer), -ENOMEM.
  */
 int dx_rx_open(struct dx_mesh *mesh, uint32_t peer, const struct dx_stream_key *key, bool cancel,
                struct dx_rx **ret_rx, struct dsmx_error *err) DX_MUST_CHECK;

@@ -41,7 +41,10 @@ int dx_frame_new_private(struct dx_mesh *mesh, size_t len_bytes,
                          struct dx_frame **ret_frame) DX_MUST_CHECK;
 void dx_frame_retain(struct dx_frame *frame);
 void dx_frame_release(struct dx_frame *frame);
-/* Forget a waker that dx_frame_new() was left with. */
+/* Wake @waker when anything comes back to this process: memory, or a stream's slot. */
+void dx_mesh_wait_room(struct dx_mesh *mesh, struct dsmx_waker *waker);
+
+/* Forget a waker that one of these two was left with. */
 void dx_frame_forget(struct dx_mesh *mesh, struct dsmx_waker *waker);
 
 /*

@@ -39,11 +39,15 @@ struct client_stream {
 	struct client *client;
 	struct dx_frame_reader *reader;
 	struct held_frame *held; /* under the batch that was given last */
-	uint32_t first;          /* producer task */
+	uint32_t partition;
+	uint32_t first; /* producer task */
 	uint32_t count;
-	uint32_t open;      /* not ended */
-	uint32_t next;      /* to look at first */
-	struct dx_rx *rx[]; /* by producer task from the first on; NULL: ended */
+	uint32_t open;            /* not ended */
+	uint32_t next;            /* to look at first */
+	uint32_t unasked;         /* no slot was free for them so far */
+	bool *asked;              /* by producer task from the first on */
+	struct dsmx_waker *waker; /* waits for a slot; NULL: none does */
+	struct dx_rx *rx[];       /* likewise; NULL: ended, or not asked */
 };
 
 /* --- leases ---------------------------------------------------------------------------------------------------- */
@@ -108,6 +112,48 @@ static void end_rx(struct client_stream *s, uint32_t i)
 	s->open--;
 }
 
+static struct dx_stream_key key_of(const struct dx_query *query, const struct dsmx_rel *rel,
+                                   uint32_t task, uint32_t partition, uint32_t record)
+{
+	return (struct dx_stream_key){
+		.query = query->id,
+		.exchange = rel->exchange.number,
+		.task = task,
+		.partition = partition,
+		.partitions = rel->exchange.partitions,
+		.attempt = query->attempt,
+		.record = record,
+		.plan_hash = query->plan_hash,
+		.schema_hash = query->procedures[rel->exchange.number].schema_hash,
+	};
+}
+
+/* StartStream to one task, or wait until streams of a query that was closed before have given a slot back. */
+static int ask(struct client_stream *s, struct dsmx_cx *cx, uint32_t i)
+{
+	struct dx_fragment *fragment = s->client->fragment;
+	struct dx_mesh *mesh = fragment->query->service->mesh;
+	const struct dsmx_rel *rel = s->client->rel;
+	uint32_t task = s->first + i;
+	struct dx_stream_key key = key_of(fragment->query, rel, task, s->partition,
+	                                  dx_record_index(mesh, fragment->record));
+	int r = dx_rx_open(mesh, dx_query_place(fragment->query, rel->exchange.number, task), &key,
+	                   false, &s->rx[i], cx->err);
+
+	if (r == -EAGAIN) {
+		dx_mesh_wait_room(mesh, cx->waker);
+		s->waker = cx->waker;
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	s->asked[i] = true;
+	s->unasked--;
+	fragment->counts->start_streams++;
+	fragment->counts->streams++;
+	return 0;
+}
+
 static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
 {
 	struct client_stream *s = (struct client_stream *)stream;
@@ -116,8 +162,10 @@ static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct ds
 	drop_held(s);
 	for (uint32_t n = 0; n < s->count; n++) {
 		uint32_t i = (s->next + n) % s->count;
-		int r;
+		int r = s->asked[i] ? 0 : ask(s, cx, i);
 
+		if (r < 0)
+			return r;
 		if (s->rx[i] == NULL)
 			continue;
 		r = dx_rx_next(s->rx[i], cx->waker, &view, cx->err);
@@ -134,8 +182,9 @@ static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct ds
 	}
 	if (s->open == 0)
 		return 0;
+	/* Who waits for a slot is in no deadlock: no exchange has that number. */
 	dx_store_plain(&s->client->fragment->record->park_exchange,
-	               s->client->rel->exchange.number);
+	               s->unasked > 0 ? UINT32_MAX : s->client->rel->exchange.number);
 	dx_store_plain(&s->client->fragment->record->park_task, s->count == 1 ? s->first + 1 : 0);
 	return -EAGAIN;
 }
@@ -145,6 +194,11 @@ static void client_close(struct dsmx_stream *stream)
 	struct client_stream *s = (struct client_stream *)stream;
 
 	drop_held(s);
+	if (s->waker !=
+	    NULL) { /* it is the task's, whose other streams may wait, too: they ask again */
+		dx_frame_forget(s->client->fragment->query->service->mesh, s->waker);
+		s->waker->wake(s->waker);
+	}
 	for (uint32_t i = 0; i < s->count; i++)
 		if (s->rx[i] != NULL)
 			end_rx(s, i);
@@ -201,30 +255,13 @@ static int execute_passive(struct client *c, struct dsmx_cx *cx, struct dsmx_str
 
 /* --- the operator ----------------------------------------------------------------------------------------------------- */
 
-static struct dx_stream_key key_of(const struct dx_query *query, const struct dsmx_rel *rel,
-                                   uint32_t task, uint32_t partition, uint32_t record)
-{
-	return (struct dx_stream_key){
-		.query = query->id,
-		.exchange = rel->exchange.number,
-		.task = task,
-		.partition = partition,
-		.partitions = rel->exchange.partitions,
-		.attempt = query->attempt,
-		.record = record,
-		.plan_hash = query->plan_hash,
-		.schema_hash = query->procedures[rel->exchange.number].schema_hash,
-	};
-}
-
 /* One stream of what @count tasks from @first on produce for a partition. */
 static int open_stream(struct client *c, struct dsmx_cx *cx, uint32_t partition, uint32_t first,
                        uint32_t count, struct dsmx_stream **ret_stream)
 {
-	struct dx_query *query = c->fragment->query;
 	const struct dx_exchange *x = &c->rel->exchange;
-	uint32_t record = dx_record_index(query->service->mesh, c->fragment->record);
-	struct client_stream *s = calloc(1, sizeof(*s) + count * sizeof(struct dx_rx *));
+	struct client_stream *s =
+		calloc(1, sizeof(*s) + count * (sizeof(struct dx_rx *) + sizeof(bool)));
 	int r = s == NULL ? -ENOMEM : dx_frame_reader_new(&c->rel->schema, &s->reader);
 
 	if (r < 0) {
@@ -233,22 +270,21 @@ static int open_stream(struct client *c, struct dsmx_cx *cx, uint32_t partition,
 	}
 	s->stream.ops = &client_stream_ops;
 	s->client = c;
+	s->partition = partition;
 	s->first = first;
 	s->count = count;
+	s->asked = (bool *)&s->rx[count];
 	for (uint32_t i = 0; i < count; i++) {
-		struct dx_stream_key key = key_of(query, c->rel, first + i, partition, record);
-
-		if (!dx_exchange_connects(x, first + i, partition))
-			continue; /* as one that has ended */
-		r = dx_rx_open(query->service->mesh, dx_query_place(query, x->number, first + i),
-		               &key, false, &s->rx[i], cx->err);
-		if (r < 0) {
-			client_close(&s->stream);
-			return r;
-		}
-		s->open++;
-		c->fragment->counts->start_streams++;
-		c->fragment->counts->streams++;
+		s->asked[i] =
+			!dx_exchange_connects(x, first + i, partition); /* as one that has ended */
+		s->unasked += !s->asked[i];
+	}
+	s->open = s->unasked;
+	for (uint32_t i = 0; r == 0 && i < count; i++)
+		r = s->asked[i] ? 0 : ask(s, cx, i);
+	if (r < 0) {
+		client_close(&s->stream);
+		return r;
 	}
 	*ret_stream = &s->stream;
 	return 0;
