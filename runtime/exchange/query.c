@@ -280,9 +280,11 @@ static bool is_echoed(const struct dx_mesh *mesh, uint32_t index, uint64_t gener
 	return true;
 }
 
+/* -EAGAIN: workers have yet to hear that one is closed; -EBUSY: none is. */
 static int free_record(const struct dx_mesh *mesh)
 {
 	const struct dsmx_query_abi *records = records_of(mesh, DSMX_ABI_LEADER);
+	int code = -EBUSY;
 
 	for (uint32_t i = 0; i < DSMX_ABI_QUERIES; i++) {
 		uint64_t word = dx_load_plain(&records[i].word);
@@ -291,8 +293,10 @@ static int free_record(const struct dx_mesh *mesh)
 		    (DSMX_WORD_STATE(word) == DSMX_QUERY_CLOSED &&
 		     is_echoed(mesh, i, DSMX_WORD_GENERATION(word))))
 			return (int)i;
+		if (DSMX_WORD_STATE(word) == DSMX_QUERY_CLOSED)
+			code = -EAGAIN;
 	}
-	return -1;
+	return code;
 }
 
 static void tell_all(struct dx_mesh *mesh)
@@ -332,7 +336,7 @@ int dx_query_offer(struct dx_service *service, const void *bytes, size_t len,
 	int r;
 
 	if (index < 0)
-		return dx_error(err, -EBUSY, "%u queries are open: close one first",
+		return dx_error(err, index, "%u queries are open: close one first",
 		                DSMX_ABI_QUERIES);
 	q = calloc(1, sizeof(*q));
 	if (q == NULL)

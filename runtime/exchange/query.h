@@ -39,7 +39,8 @@ struct dx_offer {
 /*
  * Leader: put a plan on offer and register it here.
  *
- * Returns 0, -EBUSY: all records are in use, -E2BIG: the plan needs more streams, tasks or frames than there
+ * Returns 0, -EBUSY: all records are in use, -EAGAIN: likewise, but workers have yet to hear of one that is closed
+ * (the leader is rung when they have), -E2BIG: the plan needs more streams, tasks or frames than there
  * are (the sentence has the numbers), -ENOSPC: no room for its bytes, or what decoding said.
  */
 int dx_query_offer(struct dx_service *service, const void *bytes, size_t len,

@@ -193,8 +193,10 @@ static void on_queries(struct dx_mesh *mesh)
 		uint64_t word = dx_load_acquire(DX_EDGE_PLAN, &records[i].word);
 
 		if (DSMX_WORD_STATE(word) == DSMX_QUERY_CLOSED &&
-		    own[i].closed < DSMX_WORD_GENERATION(word))
+		    own[i].closed < DSMX_WORD_GENERATION(word)) {
 			dx_store_release(DX_EDGE_PLAN, &own[i].closed, DSMX_WORD_GENERATION(word));
+			dx_mesh_changed(mesh, DSMX_ABI_LEADER); /* it may wait for the record */
+		}
 	}
 }
 

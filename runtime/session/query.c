@@ -20,6 +20,9 @@
 #include "base/err.h"
 #include "base/order.h"
 
+/* That workers have for hearing that earlier queries are closed: some 15 are before this one. */
+#define RECORD_NS DX_NS_PER_S
+
 /* --- the root's task --------------------------------------------------------------------------------------- */
 
 static int start_root(struct dsmx_query *q, struct dsmx_cx *cx)
@@ -218,14 +221,23 @@ static int offer(struct dsmx_query *q, struct dsmx_plan *plan, struct dsmx_error
 		                .placements = q->placements,
 		                .leaves = q->leaves,
 		                .overflow_max = q->session->options.overflow_max_bytes };
+	uint64_t until_ns = dx_now_ns() + RECORD_NS;
 	int r = dsmx_plan_distribute(plan, tasks_of(plan, q->placements), err);
 
 	if (r == 0)
 		r = dsmx_plan_encode(plan, &q->bytes, &q->len_bytes, err);
-	if (r == 0)
+	if (r < 0)
+		return r;
+	for (;;) {
 		r = dx_query_offer(q->session->service, q->bytes, q->len_bytes, &how, &q->inner,
 		                   err);
-	return r;
+		if (r != -EAGAIN || dx_now_ns() >= until_ns)
+			break;
+		(void)dx_reactor_turn(q->session->reactor, until_ns);
+	}
+	if (r == -EAGAIN && err != NULL)
+		err->code = -EBUSY;
+	return r == -EAGAIN ? -EBUSY : r;
 }
 
 /* The same bytes under a new id, on the workers that are alive now; nothing was given out yet. */
