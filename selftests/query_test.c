@@ -142,6 +142,31 @@ TEST(query_close_tight,
 	dsmx_session_close(session);
 }
 
+TEST(query_close_at_once,
+     "queries that are closed as soon as they are started never use up the records")
+{
+	struct dsmx_session_options options = engine_options(2);
+	struct dsmx_session *session = open_engine(&options);
+	struct dsmx_query *queries[DSMX_ABI_QUERIES + 1];
+	struct dsmx_error err;
+
+	for (int round = 0; round < 200; round++) {
+		struct dsmx_query *query = begin(session, KIND_SHUFFLE, ENDLESS);
+
+		CHECK(query != NULL);
+		dsmx_query_close(query);
+	}
+	for (uint32_t i = 0; i <= DSMX_ABI_QUERIES; i++) {
+		int r = start_query(session, KIND_GATHER, 1, &queries[i], &err);
+
+		CHECK_EQ(r, i < DSMX_ABI_QUERIES ? 0 : -EBUSY);
+	}
+	for (uint32_t i = 0; i < DSMX_ABI_QUERIES; i++)
+		dsmx_query_close(queries[i]);
+	CHECK(goes_on(session));
+	dsmx_session_close(session);
+}
+
 /* --- cancelled ------------------------------------------------------------------------------------------------- */
 
 static struct dsmx_query *to_cancel;
