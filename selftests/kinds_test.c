@@ -50,7 +50,7 @@ static uint16_t target_of(const struct file *file, int64_t seq)
 {
 	if (file->halves)
 		return seq < file->rows / 2;
-	return seq == file->lost_target ? PARTS : (uint16_t)(seq * 7 % PARTS);
+	return seq == file->lost_target ? (uint16_t)PARTS : (uint16_t)(seq * 7 % PARTS);
 }
 
 static int32_t text_of(const struct file *file, int64_t seq)
