@@ -176,11 +176,17 @@ static uint32_t place(const struct dsmx_session *s, uint8_t *ret_placement, uint
 	return count;
 }
 
+/* DX_NEVER where that is later than the clock can say. */
+static uint64_t later(uint64_t now_ns, uint64_t ms)
+{
+	return ms > (DX_NEVER - now_ns) / DX_NS_PER_MS ? DX_NEVER : now_ns + ms * DX_NS_PER_MS;
+}
+
 static uint64_t deadline_of(const struct dsmx_query_options *options, uint64_t start_ns)
 {
 	if (options->timeout_ms == 0)
 		return DX_NEVER;
-	return start_ns + options->timeout_ms * DX_NS_PER_MS;
+	return later(start_ns, options->timeout_ms);
 }
 
 static int check_start(struct dsmx_query *q, struct dsmx_error *err)
@@ -376,11 +382,14 @@ static int turn_until_batch(struct dsmx_query *q, uint64_t until_ns, struct dsmx
 				q->stats.run_ns = dx_now_ns() - q->start_ns;
 			return 0;
 		}
+		/* Not only when there is nothing to do: the leader's own tasks may have work for hours. */
+		if (until_ns != 0 && until_ns != DX_NEVER && dx_now_ns() >= until_ns)
+			return -ETIMEDOUT;
 		if (q->state == DX_QUERY_FAILING && q->cause_deadline_ns < deadline)
 			deadline = q->cause_deadline_ns;
 		r = dx_reactor_turn(reactor, deadline);
-		if (r == 0 && until_ns != DX_NEVER && (until_ns == 0 || dx_now_ns() >= until_ns))
-			return until_ns == 0 ? -EAGAIN : -ETIMEDOUT;
+		if (r == 0 && until_ns == 0)
+			return -EAGAIN;
 	}
 }
 
@@ -392,7 +401,9 @@ static int wait_for_batch(struct dsmx_query *q, uint64_t until_ns, struct dsmx_e
 	if (q->root_parked)
 		dx_query_root_park(q->inner, DSMX_PARK_INPUT);
 	r = turn_until_batch(q, until_ns, err);
-	dx_query_root_park(q->inner, DSMX_PARK_OTHER);
+	/* Sent away without rows, it waits for the producers: they must see that, nobody else will look. */
+	if ((r != -EAGAIN && r != -ETIMEDOUT) || q->state != DX_QUERY_RUNNING || !q->root_parked)
+		dx_query_root_park(q->inner, DSMX_PARK_OTHER);
 	return r;
 }
 
@@ -400,7 +411,7 @@ static uint64_t until(int64_t timeout_ms)
 {
 	if (timeout_ms < 0)
 		return DX_NEVER;
-	return timeout_ms == 0 ? 0 : dx_now_ns() + (uint64_t)timeout_ms * DX_NS_PER_MS;
+	return timeout_ms == 0 ? 0 : later(dx_now_ns(), (uint64_t)timeout_ms);
 }
 
 int dsmx_query_next_batch(struct dsmx_query *query, int64_t timeout_ms,
