@@ -3,7 +3,8 @@
  * The same answers on machines that lack something, and one line that says what.
  *
  * With --run this program is a leader that runs the queries and says what it got; what the machine lacks is
- * taken from it by a seccomp filter, which its supervisor and workers inherit, or by another user's id.
+ * taken from it by a seccomp filter, which its supervisor and workers inherit, or by another user's id. With
+ * --without NUMBER another program is run in its place: for degraded_test.sh.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -332,6 +333,12 @@ int main(int argc, char **argv)
 	int status;
 
 	self_path[n > 0 ? n : 0] = '\0';
+	if (argc > 3 && strcmp(argv[1], "--without") == 0) {
+		if (!take_away(atoi(argv[2])))
+			return 9;
+		(void)execv(argv[3], argv + 3);
+		return 8;
+	}
 	if (argc == 3 && strcmp(argv[1], "--run") == 0)
 		return run(argv[2]);
 	status = dsmx_worker_main(argc, argv, extensions);
