@@ -490,18 +490,24 @@ static inline bool producers_end(const struct dsmx_session *session)
 	return true;
 }
 
-static inline int engine_main(int argc, char **argv)
+/* With other operators; the test gives them to its sessions, too. */
+static inline int own_engine_main(int argc, char **argv, const struct dsmx_extension *operators)
 {
 	int status;
 
 	find_self();
-	status = dsmx_worker_main(argc, argv, engine);
+	status = dsmx_worker_main(argc, argv, operators);
 	if (status >= 0)
 		return status;
 	enter_folder();
 	status = harness_main(argc, argv);
 	leave_folder();
 	return status;
+}
+
+static inline int engine_main(int argc, char **argv)
+{
+	return own_engine_main(argc, argv, engine);
 }
 
 #endif /* DX_SELFTESTS_ENGINE_H */

@@ -39,6 +39,7 @@ static const struct file files[] = {
 	{ "many", 100000, 3000, 0, 1, -1, false },
 };
 static const struct file lost = { "lost", 5000, 500, 0, 1, 4321, false };
+static const struct file crowd = { "crowd", 60000, 60000, 0, 1, -1, false };
 static const struct file halves = { "halves", 20000, 20000, 0, 1, -1, true };
 
 static int64_t key_of(int64_t seq)
@@ -112,6 +113,46 @@ static void make_file(const struct file *file)
 		                                               : file->rows - at);
 	file_end(writer, fd);
 }
+
+/* --- a slow consumer: task 0 asks its input every 20 ms ---------------------------------------------------------- */
+
+static int slow_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	struct pipe_stream *s = (struct pipe_stream *)stream;
+	int64_t now_ns = (int64_t)dx_now_ns();
+
+	if (s->task == 0 && now_ns < s->rows) { /* that is when it will be ready */
+		dsmx_cx_yield(cx);
+		return -EAGAIN;
+	}
+	s->rows = now_ns + 20 * (int64_t)DX_NS_PER_MS;
+	return s->inputs[0]->ops->poll_next(s->inputs[0], cx, ret_batch);
+}
+
+static int slow_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
+                        struct dsmx_stream **ret_stream)
+{
+	static const struct dsmx_stream_ops ops = { slow_next, pipe_close };
+
+	return pipe_execute(op, cx, partition, &ops, ret_stream);
+}
+
+static int slow_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                     struct dsmx_operator **inputs, uint32_t input_count,
+                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static const struct dsmx_operator_ops ops = { "Slow", slow_execute, pipe_free };
+
+	(void)bytes, (void)len, (void)err;
+	return input_count != 1 ? -EINVAL
+	                        : pipe_make(&ops, output, inputs, input_count, ret_operator);
+}
+
+static const struct dsmx_extension own[] = {
+	{ "stamp", stamp_make },
+	{ "slow", slow_make },
+	{ NULL, NULL },
+};
 
 /* --- plans ----------------------------------------------------------------------------------------------------- */
 
@@ -399,6 +440,43 @@ TEST(kind_merge, "merge: the rows in the order of the key, those of a lower task
 	check_kind(ok, DSMX_EXCHANGE_MERGE);
 }
 
+TEST(kind_arbitrary, "arbitrary: every row once, in the order of its producer wherever it went")
+{
+	check_kind(ok, DSMX_EXCHANGE_ARBITRARY);
+}
+
+TEST(arbitrary_slow,
+     "arbitrary: a consumer that takes a frame every 20 ms does not hold up the other")
+{
+	const struct dsmx_exchange_config small = { .credit_bytes = 16384, .frame_bytes = 4096 };
+	struct dsmx_session_options options = engine_options(2);
+	struct dsmx_plan *plan = plan_new();
+	struct dsmx_session *session;
+	struct dsmx_error err = { 0 };
+	uint32_t count, slow = 0;
+	struct dsmx_rel *rel;
+	struct row *rows;
+
+	make_file(&crowd);
+	rel = rel_stamp(plan, rel_file(plan, crowd.name));
+	options.extensions = own;
+	session = open_engine(&options);
+	CHECK(session != NULL);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_ARBITRARY, rel, NULL, 0, 2, &small);
+	rel = dsmx_rel_extension(plan, "slow", NULL, 0, dsmx_rel_schema(rel), &rel, 1);
+	rel = rel_gather(plan, columns_of(plan, rel_stamp(plan, rel)));
+	CHECK_EQ(plan_end(plan, rel, 2), 0);
+	CHECK_EQ(read_rows(session, plan, crowd.rows + 1, &rows, &count, NULL, &err), 0);
+	check_once(ok, &crowd, rows, count);
+	for (uint32_t i = 0; i < count; i++)
+		slow += rows[i].consumer == 0;
+	printf("# %u of %u rows went to the slow one\n", slow, count);
+	CHECK(slow > 0 && slow < count / 4);
+	free(rows);
+	dsmx_plan_free(plan);
+	dsmx_session_close(session);
+}
+
 TEST(explicit_lost, "a row that names no partition ends the query with -ERANGE and the value")
 {
 	make_file(&lost);
@@ -462,5 +540,5 @@ TEST(merge_cycle,
 
 int main(int argc, char **argv)
 {
-	return engine_main(argc, argv);
+	return own_engine_main(argc, argv, own);
 }

@@ -203,7 +203,7 @@ struct dsmx_task_abi {
 	__u32 task;
 	__u32 attempt;
 	__u32 state; /* DSMX_STREAM_ */
-	__u64 park;  /* number of the park, grows; stored after the four below */
+	__u64 park;  /* number of the park, grows; stored after the four below and park_any */
 	__u32 park_kind;
 	__u32 park_partition; /* CREDIT: the output that is full */
 	__u32 park_exchange;  /* INPUT: the exchange it reads */
@@ -227,7 +227,7 @@ struct dsmx_task_abi {
 	__u64 first_commit_ns;
 	__u64 end_ns;
 	__u64 dropped_rows; /* for partitions that were cancelled */
-	__u64 reserved1;
+	__u64 park_any; /* CREDIT: 0: park_partition; else any of bits 0 .. 62, or of all from 63 on */
 };
 DSMX_ABI_ASSERT(sizeof(struct dsmx_task_abi) == 3 * DSMX_LINE_BYTES, "three lines");
 

@@ -6,7 +6,8 @@
  * sleep comes, and it walks from itself to whoever could wake it, and on from there, through everybody's pages:
  *
  *	INPUT	the producer of each stream that it reads; a merge: the one that it cannot go on without
- *	CREDIT	the task that reads the partition which is full; if that was never started, whoever would start it
+ *	CREDIT	the task that reads the partition which is full; if that was never started, whoever would start it;
+ *		where any of several partitions would do, all of these
  *	SLAB	every task that holds a frame of its process
  *
  * A task that runs, or waits for the application or a timer, ends the walk: it may wake us. So does a stream
@@ -176,14 +177,11 @@ static bool walk_unstarted(struct walk *w, const struct dx_query *q, uint32_t ex
 	return true;
 }
 
-static bool walk_credit(struct walk *w, const struct node *n, const struct dx_query *q)
+static bool walk_partition(struct walk *w, const struct node *n, const struct dx_query *q,
+                           uint32_t partition)
 {
-	const struct dsmx_task_abi *rec = record_of(w, n);
-	uint32_t partition = dx_load_plain(&rec->park_partition);
 	struct edge e;
 
-	if (n->exchange >= q->procedure_count)
-		return false;
 	for (uint32_t c = 0; c < w->layout->peers; c++) {
 		if (dx_mesh_peer_page(w->mesh, c) == NULL)
 			continue;
@@ -200,6 +198,22 @@ static bool walk_credit(struct walk *w, const struct node *n, const struct dx_qu
 		}
 	}
 	return walk_unstarted(w, q, n->exchange, partition);
+}
+
+/* The partition that is full; or all of which any one would do. */
+static bool walk_credit(struct walk *w, const struct node *n, const struct dx_query *q)
+{
+	const struct dsmx_task_abi *rec = record_of(w, n);
+	uint64_t any = dx_load_plain(&rec->park_any);
+
+	if (n->exchange >= q->procedure_count)
+		return false;
+	if (any == 0)
+		return walk_partition(w, n, q, dx_load_plain(&rec->park_partition));
+	for (uint32_t i = 0; i < q->procedures[n->exchange].rel->exchange.partitions; i++)
+		if ((any & DX_PARK_BIT(i)) != 0 && !walk_partition(w, n, q, i))
+			return false;
+	return true;
 }
 
 static bool walk_slab(struct walk *w, const struct node *n)

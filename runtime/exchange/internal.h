@@ -141,6 +141,7 @@ struct dx_producer {
 	struct dsmx_task_abi *record;
 	struct dx_counts counts;
 	size_t slab_bytes;     /* of a usual frame */
+	uint32_t turn;         /* ARBITRARY: who is looked at first */
 	uint32_t open_outputs; /* not over */
 	bool input_ended;
 	bool running;              /* the task is the reactor's */
@@ -186,6 +187,9 @@ uint32_t dx_record_index(const struct dx_mesh *mesh, const struct dsmx_task_abi 
 /* What is parked on (park_exchange, park_partition) was stored before. */
 void dx_record_park(struct dsmx_task_abi *record, uint32_t kind);
 
+/* A partition's bit in park_any. */
+#define DX_PARK_BIT(partition) (1ULL << ((partition) < 63 ? (partition) : 63))
+
 /* --- deadlock.c --- */
 /* Is this parked task in a deadlock, and the lowest of it? Then @ret_set says who else is. */
 bool dx_deadlock_look(struct dx_service *service, const struct dsmx_task_abi *record, char *ret_set,
@@ -197,6 +201,8 @@ int dx_output_init(struct dx_output *output, struct dx_producer *producer,
 void dx_output_fini(struct dx_output *output);
 /* May one more frame of about @len_bytes be opened for it? */
 bool dx_output_has_room(const struct dx_output *output, size_t len_bytes);
+/* Bytes of its credit that are left. */
+uint64_t dx_output_free_bytes(const struct dx_output *output);
 /* Has it nothing out at all? Then it may take its reserved piece. */
 bool dx_output_is_empty(const struct dx_output *output);
 /* Queue a frame; takes one reference over. */

@@ -77,6 +77,14 @@ bool dx_output_has_room(const struct dx_output *o, size_t len_bytes)
 	return o->overflows || dx_output_is_empty(o) || held_bytes(o) + len_bytes <= credit;
 }
 
+uint64_t dx_output_free_bytes(const struct dx_output *o)
+{
+	uint64_t credit = o->producer->procedure->rel->exchange.config.credit_bytes;
+	uint64_t held = held_bytes(o);
+
+	return held < credit ? credit - held : 0;
+}
+
 static int grow_queue(struct dx_output *o)
 {
 	uint32_t room = o->queue_room * 2;

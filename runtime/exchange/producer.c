@@ -49,22 +49,101 @@ static bool is_wanted(const struct dx_producer *p, uint32_t target)
 	return false;
 }
 
+/* --- arbitrary: each frame to one output --------------------------------------------------------------------------- */
+
+static bool is_arbitrary(const struct dx_producer *p)
+{
+	return p->procedure->rel->exchange.kind == DSMX_EXCHANGE_ARBITRARY;
+}
+
+/*
+ * The output that has room for @len_bytes and the most credit left, of those that somebody reads; in turn where
+ * several have. One that overflows is better than none only. UINT32_MAX: no output has room.
+ */
+static uint32_t find_freest(const struct dx_producer *p, size_t len_bytes)
+{
+	uint32_t count = p->procedure->rel->exchange.partitions, best = UINT32_MAX;
+	uint64_t best_free = 0;
+
+	for (uint32_t k = 0; k < count; k++) {
+		uint32_t i = p->turn + k < count ? p->turn + k : p->turn + k - count;
+		const struct dx_output *o = &p->outputs[i];
+		uint64_t left = o->overflows ? o->tx != NULL : 2 + dx_output_free_bytes(o);
+
+		if (o->over || (o->tx == NULL && !o->overflows) ||
+		    !dx_output_has_room(o, len_bytes))
+			continue;
+		if (best == UINT32_MAX || left > best_free) {
+			best = i;
+			best_free = left;
+		}
+	}
+	return best;
+}
+
+/* Where to put a frame that is there already: somewhere. UINT32_MAX: nobody wants it. */
+static uint32_t find_taker(const struct dx_producer *p, size_t len_bytes)
+{
+	uint32_t count = p->procedure->rel->exchange.partitions;
+	uint32_t taker = find_freest(p, len_bytes);
+
+	for (uint32_t i = 0; taker == UINT32_MAX && i < count; i++)
+		if (!p->outputs[i].over && p->outputs[i].tx != NULL)
+			taker = i;
+	for (uint32_t i = 0; taker == UINT32_MAX && i < count; i++)
+		if (!p->outputs[i].over)
+			taker = i;
+	return taker;
+}
+
+/* An overflow that was allowed, and not needed after all: another output had room. */
+static void forget_overflow(struct dx_producer *p)
+{
+	for (uint32_t i = 0; i < p->procedure->rel->exchange.partitions; i++)
+		if (p->outputs[i].spill == NULL)
+			p->outputs[i].overflows = false;
+}
+
+/* Any of the outputs that are not over would do. */
+static void record_any(struct dx_producer *p)
+{
+	uint64_t any = 0;
+
+	for (uint32_t i = p->procedure->rel->exchange.partitions; i-- > 0;) {
+		if (p->outputs[i].over)
+			continue;
+		any |= DX_PARK_BIT(i);
+		dx_store_plain(&p->record->park_partition, i);
+	}
+	dx_store_plain(&p->record->park_any, any);
+}
+
+/* --- frames to outputs ---------------------------------------------------------------------------------------------- */
+
 /* Close the open frame of a target and queue it for each output that wants it. */
 static int flush_target(struct dx_producer *p, uint32_t target)
 {
-	uint32_t len_bytes = 0, rows = 0;
+	uint32_t len_bytes = 0, rows = 0, begin = first_output(p, target);
+	uint32_t end = end_output(p, target);
 	struct dx_frame *frame = dx_writer_close(&p->writers[target], &len_bytes, &rows);
 	int r = 0;
 
 	if (frame == NULL)
 		return 0;
-	for (uint32_t i = first_output(p, target); r == 0 && i < end_output(p, target); i++) {
+	if (is_arbitrary(p)) {
+		begin = find_taker(p, frame->slab_bytes);
+		end = begin < end ? begin + 1 : begin;
+		p->turn = end < p->procedure->rel->exchange.partitions ? end : 0;
+	}
+	for (uint32_t i = begin; r == 0 && i < end; i++) {
 		if (p->outputs[i].over)
 			continue;
 		dx_frame_retain(frame);
 		r = dx_output_put(&p->outputs[i], frame, len_bytes, rows);
 		dx_output_deliver(&p->outputs[i], &p->task.waker);
 	}
+	if (is_arbitrary(p))
+		forget_overflow(p);
 	dx_frame_release(frame);
 	return r;
 }
@@ -113,17 +192,25 @@ static size_t next_bytes(const struct dx_producer *p, const struct dx_writer *w)
 	return bytes;
 }
 
-/* Returns 0 with a frame open, -EAGAIN: parked, or an error. */
-static int open_frame(struct dx_producer *p, uint32_t target, const uint32_t *row,
-                      struct dsmx_error *err)
+/*
+ * Where the next frame of a target is to be: every output that wants it has room, or for ARBITRARY the one that
+ * has most. -EAGAIN: out of credit, and the record says for which.
+ */
+static int find_memory(struct dx_producer *p, uint32_t target, size_t bytes,
+                       enum dx_writer_memory *ret_memory)
 {
-	struct dx_writer *w = &p->writers[target];
-	size_t bytes = next_bytes(p, w);
-	enum dx_writer_memory memory;
+	uint32_t begin = first_output(p, target), end = end_output(p, target);
 	bool empty = true, overflows = true;
-	int r = -EAGAIN;
 
-	for (uint32_t i = first_output(p, target); i < end_output(p, target); i++) {
+	if (is_arbitrary(p)) {
+		begin = find_freest(p, bytes);
+		if (begin == UINT32_MAX) {
+			record_any(p);
+			return -EAGAIN;
+		}
+		end = begin + 1;
+	}
+	for (uint32_t i = begin; i < end; i++) {
 		struct dx_output *o = &p->outputs[i];
 
 		if (o->over)
@@ -131,13 +218,27 @@ static int open_frame(struct dx_producer *p, uint32_t target, const uint32_t *ro
 		empty &= dx_output_is_empty(o);
 		overflows &= o->overflows;
 		if (!dx_output_has_room(o, bytes)) {
-			p->stalled.kind = DSMX_PARK_CREDIT;
 			dx_store_plain(&p->record->park_partition, i);
 			return -EAGAIN;
 		}
 	}
+	*ret_memory = overflows ? DX_MEMORY_PRIVATE : empty ? DX_MEMORY_RESERVED : DX_MEMORY_SLAB;
+	return 0;
+}
+
+/* Returns 0 with a frame open, -EAGAIN: parked, or an error. */
+static int open_frame(struct dx_producer *p, uint32_t target, const uint32_t *row,
+                      struct dsmx_error *err)
+{
+	struct dx_writer *w = &p->writers[target];
+	size_t bytes = next_bytes(p, w);
+	enum dx_writer_memory memory;
+	int r = -EAGAIN;
+
+	p->stalled.kind = DSMX_PARK_CREDIT;
+	if (find_memory(p, target, bytes, &memory) < 0)
+		return r;
 	p->stalled.kind = DSMX_PARK_SLAB;
-	memory = overflows ? DX_MEMORY_PRIVATE : empty ? DX_MEMORY_RESERVED : DX_MEMORY_SLAB;
 	if (memory != DX_MEMORY_RESERVED || bytes > DX_PIECE_BYTES)
 		r = dx_writer_open(w, &p->stalled.batch, row, bytes, memory,
 		                   memory == DX_MEMORY_RESERVED ? NULL : &p->task.waker, err);
@@ -402,8 +503,6 @@ static int make_parts(struct dx_producer *p, uint32_t task)
 	uint32_t partitions = rel->exchange.partitions;
 	int r;
 
-	if (rel->exchange.kind == DSMX_EXCHANGE_ARBITRARY)
-		return -EOPNOTSUPP;
 	r = dx_partitioner_new(&rel->exchange, &rel->inputs[0]->schema, task, &p->partitioner);
 
 	if (r < 0)
