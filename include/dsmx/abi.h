@@ -48,7 +48,7 @@
 #define DSMX_ABI_ASSERT(cond, why) _Static_assert(cond, why)
 #endif
 
-#define DSMX_ABI_VERSION 2U
+#define DSMX_ABI_VERSION 3U
 #define DSMX_PAGE_MAGIC  0x656761702d786d64ULL /* "dmx-page", little-endian */
 #define DSMX_LINE_BYTES  64U
 
@@ -165,8 +165,10 @@ struct dsmx_query_abi {
 	__u32 placements;
 	__u64 overflow_max; /* bytes that each process may have in files */
 	__u8 placement[64];
+	__u64 epoch_max; /* the greatest of those it was dealt to: later incarnations have no part in it */
+	__u64 reserved[7];
 };
-DSMX_ABI_ASSERT(sizeof(struct dsmx_query_abi) == 2 * DSMX_LINE_BYTES, "two lines");
+DSMX_ABI_ASSERT(sizeof(struct dsmx_query_abi) == 3 * DSMX_LINE_BYTES, "three lines");
 
 /* A text for one or more words of state ERROR or NAK; written before the word. */
 struct dsmx_error_abi {
@@ -250,7 +252,8 @@ struct dsmx_request_abi {
 	__u64 taken;    /* descriptors copied out */
 	__u64 released; /* length of the release log */
 	__u64 wanted;   /* wake me when your tail passes this */
-	__u64 reserved1[5];
+	__u64 epoch;    /* of the producer that is asked; filled with line 0 */
+	__u64 reserved1[4];
 };
 DSMX_ABI_ASSERT(sizeof(struct dsmx_request_abi) == 2 * DSMX_LINE_BYTES, "two lines");
 

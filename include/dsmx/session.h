@@ -43,6 +43,13 @@ enum dsmx_isolation {
 	DSMX_ISOLATION_CGROUP,
 };
 
+enum dsmx_restart {
+	DSMX_RESTART_DEFAULT, /* on failure */
+	DSMX_RESTART_ON_FAILURE,
+	DSMX_RESTART_ALWAYS, /* also one that exits with code 0 before the session ends */
+	DSMX_RESTART_NEVER,
+};
+
 enum dsmx_pages {
 	DSMX_PAGES_AUTO, /* hugetlb, else 4 KiB collapsed into huge pages, else 4 KiB */
 	DSMX_PAGES_HUGETLB,
@@ -70,6 +77,19 @@ struct dsmx_session_options {
 	uint64_t start_timeout_ms;               /* for all workers to be ready; 0: 10 000 */
 	void (*log)(void *log_data, enum dsmx_log_level level, const char *message);
 	void *log_data;
+
+	/*
+	 * A worker that ended is replaced by a new process, the first time at once, then after delays that
+	 * double from restart_delay_ms to restart_max_delay_ms and are forgotten when it was ready for
+	 * restart_reset_ms. More than restart_burst restarts within restart_interval_ms: it stays away, FAILED.
+	 * A program that cannot be executed, or breaks the protocol, is never restarted.
+	 */
+	enum dsmx_restart restart;
+	uint32_t restart_delay_ms;     /* 0: 100 */
+	uint32_t restart_max_delay_ms; /* 0: 30 000 */
+	uint32_t restart_reset_ms;     /* 0: 60 000 */
+	uint32_t restart_burst;        /* 0: 5 */
+	uint32_t restart_interval_ms;  /* 0: 60 000 */
 };
 
 /* What a session will take; bytes of memory, not address space. */
@@ -112,6 +132,29 @@ struct dsmx_session_info {
 DSMX_API void dsmx_session_info(const struct dsmx_session *session,
                                 struct dsmx_session_info *ret_info);
 
+/* A worker, as far as the leader has heard. It hears when it runs, reads or starts a query. */
+enum dsmx_worker_state {
+	DSMX_WORKER_DOWN,     /* dead; another is on its way */
+	DSMX_WORKER_STARTING, /* not all processes of the session have mapped its memory yet */
+	DSMX_WORKER_READY,
+	DSMX_WORKER_FAILED, /* dead; there will be no other */
+};
+
+struct dsmx_worker_info {
+	enum dsmx_worker_state state;
+	int pid;           /* 0: dead */
+	uint64_t epoch;    /* of its incarnation; grows with every process that is started */
+	uint32_t restarts; /* incarnations after the first */
+	/* How the last incarnation that ended did; reason 0: none has. */
+	int reason; /* enum dsmx_exit_reason */
+	int status;
+	const char *text; /* the session's, until the next death; or "" */
+};
+
+/* dsmx_session_worker() - what became of worker @worker. Return: 0, or -EINVAL: there is none of that number. */
+DSMX_API int dsmx_session_worker(const struct dsmx_session *session, uint32_t worker,
+                                 struct dsmx_worker_info *ret_info);
+
 /* The process id of a worker now; 0 if it is dead or there is none of that number. */
 DSMX_API int dsmx_session_worker_pid(const struct dsmx_session *session, uint32_t worker);
 
@@ -135,6 +178,9 @@ struct dsmx_query_options {
  *
  * @plan: distributed already, or it is distributed here over the session's workers. It is encoded and
  *	not kept: the query's own plan is decoded from those bytes, as the workers' is
+ *
+ * Where workers died and others are about to take their places, it waits for them, for a quarter of a second
+ * at most; with no worker left, as long as they may take to start.
  * Return: 0, -EINVAL, -E2BIG (streams, with the numbers), -ENOENT, -ENOMEM, -EBUSY, ...
  */
 DSMX_API int dsmx_query_start(struct dsmx_session *session, struct dsmx_plan *plan,

@@ -124,6 +124,7 @@ struct dx_sent {
 struct dx_tx {
 	struct dx_mesh *mesh;
 	struct dx_peer *peer;
+	struct dx_mapping *mapping; /* NULL: local */
 	struct dx_list waiting;
 	struct dx_list dirty;
 	struct dx_list all;

@@ -64,17 +64,20 @@ static void handle_word(struct dx_peer *peer, uint32_t slot, uint64_t word)
 		return;
 	request = *DX_LAYOUT_PEER(struct dsmx_request_abi, page, mesh->layout.requests,
 	                          dx_layout_slot(&mesh->layout, mesh->params.self, slot));
+	if (request.epoch != mesh->params.epoch) { /* it asked who was here before */
+		dx_store_plain(&dx_mesh_page(mesh)->stale, dx_mesh_page(mesh)->stale + 1);
+		return;
+	}
 	mesh->ops->request(mesh, peer->index, slot, word, &request);
 }
 
-static bool look_at_requests(struct dx_peer *peer)
+static void look_at_requests(struct dx_peer *peer)
 {
 	struct dx_mesh *mesh = peer->mesh;
 	const void *page = dx_mesh_peer_page(mesh, peer->index);
 	const uint64_t *words = DX_LAYOUT_PEER(uint64_t, page, mesh->layout.request_words,
 	                                       dx_layout_slot(&mesh->layout, mesh->params.self, 0));
 	uint32_t used = dx_load_plain(&peer->line->requests);
-	bool news = false;
 
 	if (used > mesh->params.slots)
 		used = mesh->params.slots;
@@ -85,9 +88,7 @@ static bool look_at_requests(struct dx_peer *peer)
 			continue;
 		handle_word(peer, slot, word);
 		peer->word_seen[slot] = word;
-		news = true;
 	}
-	return news;
 }
 
 static bool is_dead(struct dx_peer *peer)
@@ -103,14 +104,13 @@ static bool look_at_peer(struct dx_peer *peer)
 {
 	struct dx_mesh *mesh = peer->mesh;
 	uint64_t changes;
-	bool news = false;
 
 	if (peer->has_bell) {
 		peer->bell.seen = dx_load_acquire(DX_EDGE_BELL, &peer->line->bell);
 		peer->bell.fired = false;
 		if (is_dead(peer)) {
 			/* What it said last still counts. */
-			(void)look_at_requests(peer);
+			look_at_requests(peer);
 			dx_peer_died(peer);
 			return true;
 		}
@@ -120,12 +120,10 @@ static bool look_at_peer(struct dx_peer *peer)
 		return false;
 	peer->changes_seen = changes;
 	if (mesh->ops->request != NULL)
-		news = look_at_requests(peer);
-	if (peer->index == DSMX_ABI_LEADER && mesh->ops->queries != NULL) {
+		look_at_requests(peer);
+	if (peer->index == DSMX_ABI_LEADER && mesh->ops->queries != NULL)
 		mesh->ops->queries(mesh);
-		news = true;
-	}
-	return news;
+	return true; /* also what it has mapped is a word */
 }
 
 bool dx_mesh_look(struct dx_mesh *mesh)

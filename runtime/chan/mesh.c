@@ -385,6 +385,8 @@ int dx_mesh_attach(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch, int page
 	}
 	dx_store_release(DX_EDGE_STATE,
 	                 DX_LAYOUT_AT(uint64_t, mesh->page.base, mesh->layout.mapped, peer), epoch);
+	for (uint32_t i = 0; i < mesh->params.peers; i++) /* somebody may wait for this */
+		dx_mesh_changed(mesh, i);
 	return 0;
 }
 
@@ -426,18 +428,21 @@ uint64_t dx_mesh_epoch(const struct dx_mesh *mesh, uint32_t peer)
 	return mesh->peers[peer].mapping != NULL ? mesh->peers[peer].mapping->epoch : 0;
 }
 
+/* Does @who's page say that it has mapped the incarnation of @whom that is attached here? */
+static bool has_mapped(const struct dx_mesh *mesh, uint32_t who, uint32_t whom)
+{
+	const uint64_t *mapped =
+		DX_LAYOUT_PEER(uint64_t, dx_mesh_peer_page(mesh, who), mesh->layout.mapped, whom);
+
+	return dx_load_acquire(DX_EDGE_STATE, mapped) == dx_mesh_epoch(mesh, whom);
+}
+
 bool dx_mesh_mapped_by_all(const struct dx_mesh *mesh, uint32_t peer)
 {
-	uint64_t epoch = dx_mesh_epoch(mesh, peer);
-
 	for (uint32_t q = 0; q < mesh->params.peers; q++) {
-		const void *page = dx_mesh_peer_page(mesh, q);
-
 		if (q == peer || !dx_mesh_alive(mesh, q))
 			continue;
-		if (dx_load_acquire(DX_EDGE_STATE,
-		                    DX_LAYOUT_PEER(uint64_t, page, mesh->layout.mapped, peer)) !=
-		    epoch)
+		if (!has_mapped(mesh, q, peer) || !has_mapped(mesh, peer, q))
 			return false;
 	}
 	return true;

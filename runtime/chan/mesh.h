@@ -86,7 +86,7 @@ void dx_mesh_peer_dead(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch);
 bool dx_mesh_alive(const struct dx_mesh *mesh, uint32_t peer);
 /* Epoch of the incarnation that is attached, 0: none. */
 uint64_t dx_mesh_epoch(const struct dx_mesh *mesh, uint32_t peer);
-/* Has every live peer mapped this incarnation? */
+/* Has every live peer mapped this incarnation, and it all of them? @peer is attached. */
 bool dx_mesh_mapped_by_all(const struct dx_mesh *mesh, uint32_t peer);
 
 /*

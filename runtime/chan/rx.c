@@ -80,6 +80,7 @@ static void fill_request(struct dx_rx *rx, const struct dx_stream_key *key, bool
 		.schema_hash = key->schema_hash,
 		.sent_ns = dx_now_ns(),
 		.wanted = DSMX_WANTED_NONE,
+		.epoch = dx_mesh_epoch(mesh, rx->peer->index),
 	};
 	if (rx->peer->own_line->requests <= rx->slot)
 		dx_store_plain(&rx->peer->own_line->requests, rx->slot + 1);

@@ -179,6 +179,7 @@ int dx_tx_open(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word
 	dx_list_init(&tx->armed);
 	tx->mesh = mesh;
 	tx->peer = p;
+	tx->mapping = p->mapping;
 	tx->slot = slot;
 	tx->generation = DSMX_WORD_GENERATION(word);
 	tx->partition = request->partition;
@@ -191,6 +192,8 @@ int dx_tx_open(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word
 		free(tx);
 		return r;
 	}
+	if (tx->mapping != NULL)
+		dx_mapping_retain(tx->mapping);
 	dx_list_append(&mesh->tx_all, &tx->all);
 	p->tx[slot] = tx;
 	note_slot(p, slot);
@@ -376,6 +379,9 @@ void dx_tx_consumer_word(struct dx_tx *tx, uint64_t word)
 	/* DONE, a later generation, or dead: nobody reads any more. */
 	put_back_from(tx, 0);
 	tx->released = true;
+	/* Its record and words may be another stream's from now on: nothing more is published there. */
+	dx_list_unlink(&tx->dirty);
+	dx_list_unlink(&tx->all);
 	if (tx->finished)
 		dx_tx_free(tx);
 	else
@@ -432,6 +438,8 @@ void dx_tx_free(struct dx_tx *tx)
 	dx_list_unlink(&tx->dirty);
 	dx_list_unlink(&tx->all);
 	dx_list_unlink(&tx->armed);
+	if (tx->mapping != NULL)
+		dx_mapping_release(tx->mapping);
 	free(tx->sent);
 	free(tx->local_ring);
 	free(tx);

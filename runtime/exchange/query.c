@@ -237,6 +237,12 @@ struct dx_query *dx_query_find(struct dx_service *service, uint64_t id, struct d
 		(void)dx_error(err, -ENOENT, "there is no query %llu", (unsigned long long)id);
 		return NULL;
 	}
+	if (dx_mesh_page(service->mesh)->epoch > rec.epoch_max) {
+		(void)dx_error(err, -EOWNERDEAD,
+		               "query %llu was dealt to a process that this one replaces",
+		               (unsigned long long)id);
+		return NULL;
+	}
 	if (check_record(service->mesh, &rec) < 0) {
 		(void)dx_error(err, -EBADMSG, "the record of query %llu breaks the rules",
 		               (unsigned long long)id);
@@ -270,10 +276,13 @@ struct dx_query *dx_query_find(struct dx_service *service, uint64_t id, struct d
 /* Has every live worker echoed that generation @generation of record @index is closed? */
 static bool is_echoed(const struct dx_mesh *mesh, uint32_t index, uint64_t generation)
 {
+	uint64_t epoch_max = records_of(mesh, DSMX_ABI_LEADER)[index].epoch_max;
+
 	for (uint32_t p = 1; p < dx_mesh_peers(mesh); p++) {
 		const struct dsmx_query_abi *records = records_of(mesh, p);
 
-		if (dx_mesh_alive(mesh, p) &&
+		/* One that was started later has no part in it, and may not have seen the table yet. */
+		if (dx_mesh_alive(mesh, p) && dx_mesh_epoch(mesh, p) <= epoch_max &&
 		    dx_load_acquire(DX_EDGE_PLAN, &records[index].closed) < generation)
 			return false;
 	}
@@ -318,6 +327,13 @@ static void publish(struct dx_query *q, struct dsmx_query_abi *rec, const void *
 	rec->attempt = q->attempt;
 	rec->placements = q->placements;
 	rec->overflow_max = q->spill_budget.max_bytes;
+	rec->epoch_max = 0;
+	for (uint32_t i = 0; i < q->placements; i++) {
+		uint64_t epoch = dx_mesh_epoch(mesh, q->placement[i]);
+
+		if (epoch > rec->epoch_max)
+			rec->epoch_max = epoch;
+	}
 	memcpy(rec->placement, q->placement, sizeof(rec->placement));
 	q->offered = true;
 	/* Nobody needs to wake up for it: the first request makes them read it. */

@@ -193,6 +193,12 @@ static int put_start(struct dsmx_session *session, const char *worker_path,
 		.isolation = o->isolation,
 		.memory_max = o->worker_memory_max,
 		.start_timeout_ms = o->start_timeout_ms,
+		.restart = { .policy = o->restart,
+		             .delay_ms = o->restart_delay_ms,
+		             .max_delay_ms = o->restart_max_delay_ms,
+		             .reset_ms = o->restart_reset_ms,
+		             .burst = o->restart_burst,
+		             .interval_ms = o->restart_interval_ms },
 		.worker_path = worker_path,
 		.cgroup_root = o->cgroup_root,
 	};
@@ -446,15 +452,4 @@ void dsmx_session_info(const struct dsmx_session *session, struct dsmx_session_i
 	ret_info->isolation = session->isolation;
 	ret_info->cgroup = session->group.v2;
 	ret_info->supervisor_pid = session->supervisor.pid > 0 ? session->supervisor.pid : 0;
-}
-
-int dsmx_session_worker_pid(const struct dsmx_session *session, uint32_t worker)
-{
-	int pidfd;
-
-	if (!session->is_member || worker >= session->options.workers)
-		return 0;
-	pidfd = session->member
-	                .pidfds[worker + 1]; /* tells of a death that no message told of yet */
-	return pidfd >= 0 && dx_pidfd_wait(pidfd, 0) != 0 ? session->member.pids[worker + 1] : 0;
 }

@@ -9,13 +9,18 @@
 #include "session/session.h"
 #include "shm/segment.h"
 
-#define DEFAULT_DATA_BYTES       (16ULL << 20)
-#define DEFAULT_STREAMS          64U
-#define DEFAULT_FRAMES           64U
-#define TINY_DATA_BYTES          (512U << 10)
-#define DEFAULT_OVERFLOW         (1ULL << 30)
-#define DEFAULT_START_TIMEOUT_MS 10000U
-#define START_TIMEOUT_MAX_MS     (24ULL * 3600 * 1000)
+#define DEFAULT_DATA_BYTES           (16ULL << 20)
+#define DEFAULT_STREAMS              64U
+#define DEFAULT_FRAMES               64U
+#define TINY_DATA_BYTES              (512U << 10)
+#define DEFAULT_OVERFLOW             (1ULL << 30)
+#define DEFAULT_START_TIMEOUT_MS     10000U
+#define DEFAULT_RESTART_DELAY_MS     100U
+#define DEFAULT_RESTART_MAX_DELAY_MS 30000U
+#define DEFAULT_RESTART_RESET_MS     60000U
+#define DEFAULT_RESTART_BURST        5U
+#define DEFAULT_RESTART_INTERVAL_MS  60000U
+#define START_TIMEOUT_MAX_MS         (24ULL * 3600 * 1000)
 
 /* What a worker needs in its cgroup beside its segments. */
 #define WORKER_OWN_BYTES (16ULL << 20)
@@ -72,8 +77,10 @@ static int check_kinds(const struct dsmx_session_options *o, struct dsmx_error *
 	size_t plugins = 0;
 
 	if ((unsigned)o->wait > DSMX_WAIT_FUTEX || (unsigned)o->pages > DSMX_PAGES_SMALL ||
-	    (unsigned)o->isolation > DSMX_ISOLATION_CGROUP)
-		return dx_error(err, -EINVAL, "wait, pages or isolation: not a value of its enum");
+	    (unsigned)o->isolation > DSMX_ISOLATION_CGROUP ||
+	    (unsigned)o->restart > DSMX_RESTART_NEVER)
+		return dx_error(err, -EINVAL,
+		                "wait, pages, isolation or restart: not a value of its enum");
 	if (o->isolation == DSMX_ISOLATION_NONE && o->worker_memory_max != 0)
 		return dx_error(err, -EINVAL,
 		                "worker_memory_max needs a cgroup, but isolation is NONE");
@@ -94,6 +101,22 @@ static void make_tiny(struct dsmx_session_options *o)
 	}
 	if (o->frames_per_stream == 0)
 		o->frames_per_stream = 1;
+}
+
+static void set_restart(struct dsmx_session_options *o)
+{
+	if (o->restart == DSMX_RESTART_DEFAULT)
+		o->restart = DSMX_RESTART_ON_FAILURE;
+	if (o->restart_delay_ms == 0)
+		o->restart_delay_ms = DEFAULT_RESTART_DELAY_MS;
+	if (o->restart_max_delay_ms == 0)
+		o->restart_max_delay_ms = DEFAULT_RESTART_MAX_DELAY_MS;
+	if (o->restart_reset_ms == 0)
+		o->restart_reset_ms = DEFAULT_RESTART_RESET_MS;
+	if (o->restart_burst == 0)
+		o->restart_burst = DEFAULT_RESTART_BURST;
+	if (o->restart_interval_ms == 0)
+		o->restart_interval_ms = DEFAULT_RESTART_INTERVAL_MS;
 }
 
 int dx_session_options(const struct dsmx_session_options *options,
@@ -119,6 +142,7 @@ int dx_session_options(const struct dsmx_session_options *options,
 		o.frames_per_stream = DEFAULT_FRAMES;
 	if (o.start_timeout_ms == 0)
 		o.start_timeout_ms = DEFAULT_START_TIMEOUT_MS;
+	set_restart(&o);
 	r = check_kinds(&o, err);
 	if (r == 0)
 		r = check_numbers(&o, err);

@@ -193,6 +193,7 @@ static int check_start(struct dsmx_query *q, struct dsmx_error *err)
 {
 	struct dsmx_session *s = q->session;
 
+	dx_session_await_workers(s, q->deadline_ns);
 	if (s->broken.code != 0) {
 		if (err != NULL)
 			*err = s->broken;

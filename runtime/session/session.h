@@ -3,6 +3,7 @@
  * session.h - what a session is inside the leader
  *
  *	open.c		its processes: start, handshake, end
+ *	workers.c	who of its workers is there, and who will be
  *	options.c	what the caller asked for, what it will take, what it got
  *	fd.c		the descriptor that the application may poll
  *	query.c		its queries
@@ -84,6 +85,11 @@ int dx_session_verdict_error(const struct dx_verdict *verdict, struct dsmx_error
 
 /* The application is here: what its descriptor told is about to be looked at. */
 void dx_session_unpoll(struct dsmx_session *session);
+
+/* --- workers.c */
+
+/* Hear of deaths, and wait a little for workers that are about to take the place of dead ones. */
+void dx_session_await_workers(struct dsmx_session *session, uint64_t until_ns);
 
 /* --- options.c */
 

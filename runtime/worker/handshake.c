@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 
 /* --- START ------------------------------------------------------------------------------------------------ */
@@ -33,6 +34,12 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 	put_number(message, "ISOLATION", start->isolation);
 	put_number(message, "MEMORY_MAX", start->memory_max);
 	put_number(message, "START_TIMEOUT_MS", start->start_timeout_ms);
+	put_number(message, "RESTART", start->restart.policy);
+	put_number(message, "RESTART_DELAY_MS", start->restart.delay_ms);
+	put_number(message, "RESTART_MAX_DELAY_MS", start->restart.max_delay_ms);
+	put_number(message, "RESTART_RESET_MS", start->restart.reset_ms);
+	put_number(message, "RESTART_BURST", start->restart.burst);
+	put_number(message, "RESTART_INTERVAL_MS", start->restart.interval_ms);
 	dx_message_put(message, "WORKER_PATH", "%s", start->worker_path);
 	if (start->cgroup_root != NULL)
 		dx_message_put(message, "CGROUP_ROOT", "%s", start->cgroup_root);
@@ -43,7 +50,23 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
                  struct dsmx_error *err)
 {
-	enum { SELF, WORKERS, SLOTS, FRAMES, TASKS, PAGES, WAIT, ISOLATION, SMALL_COUNT };
+	enum {
+		SELF,
+		WORKERS,
+		SLOTS,
+		FRAMES,
+		TASKS,
+		PAGES,
+		WAIT,
+		ISOLATION,
+		RESTART,
+		DELAY,
+		MAX_DELAY,
+		RESET,
+		BURST,
+		INTERVAL,
+		SMALL_COUNT
+	};
 	static const struct {
 		const char *key;
 		uint64_t max;
@@ -56,6 +79,12 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 		[PAGES] = { "PAGES", DSMX_PAGES_SMALL },
 		[WAIT] = { "WAIT", DSMX_WAIT_FUTEX },
 		[ISOLATION] = { "ISOLATION", DSMX_ISOLATION_CGROUP },
+		[RESTART] = { "RESTART", DSMX_RESTART_NEVER },
+		[DELAY] = { "RESTART_DELAY_MS", UINT32_MAX },
+		[MAX_DELAY] = { "RESTART_MAX_DELAY_MS", UINT32_MAX },
+		[RESET] = { "RESTART_RESET_MS", UINT32_MAX },
+		[BURST] = { "RESTART_BURST", UINT32_MAX },
+		[INTERVAL] = { "RESTART_INTERVAL_MS", UINT32_MAX },
 	};
 	uint64_t protocol = 0, small[SMALL_COUNT] = { 0 };
 	struct dx_start start = { 0 };
@@ -86,6 +115,12 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 	start.pages = (enum dsmx_pages)small[PAGES];
 	start.wait = (enum dsmx_wait_backend)small[WAIT];
 	start.isolation = (enum dsmx_isolation)small[ISOLATION];
+	start.restart = (struct dx_restart){ .policy = (enum dsmx_restart)small[RESTART],
+		                             .delay_ms = (uint32_t)small[DELAY],
+		                             .max_delay_ms = (uint32_t)small[MAX_DELAY],
+		                             .reset_ms = (uint32_t)small[RESET],
+		                             .burst = (uint32_t)small[BURST],
+		                             .interval_ms = (uint32_t)small[INTERVAL] };
 	start.worker_path = dx_message_get(message, "WORKER_PATH");
 	start.cgroup_root = dx_message_get(message, "CGROUP_ROOT");
 	for (int i = 0; i < DX_PLUGINS_MAX; i++) {
@@ -177,6 +212,8 @@ static int attach(struct dx_member *member, const char *line, const int fds[3],
 	if (!parse_peer(line, &peer, &epoch, &pid) || peer >= dx_mesh_peers(member->mesh) ||
 	    peer == dx_mesh_self(member->mesh) || fds[0] < 0 || fds[1] < 0 || fds[2] < 0)
 		return dx_error(err, -EPROTO, "the supervisor introduced a peer without sense");
+	/* Its predecessor is dead: else it would not be there. */
+	dx_mesh_peer_dead(member->mesh, peer, dx_mesh_epoch(member->mesh, peer));
 	keep = leader ? fcntl(fds[2], F_DUPFD_CLOEXEC, 0) : -1;
 	r = dx_mesh_attach(member->mesh, peer, epoch, fds[0], fds[1], fds[2], err);
 	(void)close(fds[0]);
@@ -191,6 +228,7 @@ static int attach(struct dx_member *member, const char *line, const int fds[3],
 	}
 	if (member->pidfds[peer] >= 0)
 		(void)close(member->pidfds[peer]);
+	member->incarnations[peer]++;
 	member->pids[peer] = pid;
 	member->pidfds[peer] = keep;
 	return 0;
@@ -230,7 +268,7 @@ static void introduce(struct dx_member *member, struct dx_message *message)
 
 static void hear_verdict(struct dx_member *member, const struct dx_message *message)
 {
-	uint64_t peer, epoch, pid = 0, reason = 0, status = 0;
+	uint64_t peer, epoch, pid = 0, reason = 0, status = 0, restart_ms = 0;
 	const char *text = dx_message_get(message, "STATUS");
 	struct dx_verdict *verdict;
 
@@ -247,7 +285,11 @@ static void hear_verdict(struct dx_member *member, const struct dx_message *mess
 		                        .epoch = epoch,
 		                        .pid = (int)pid,
 		                        .reason = (int)reason,
-		                        .status = (int)status };
+		                        .status = (int)status,
+		                        .heard_ns = dx_now_ns(),
+		                        .restart_ms = -1 };
+	if (dx_message_number(message, "RESTART", UINT32_MAX, &restart_ms) == 0)
+		verdict->restart_ms = (int64_t)restart_ms;
 	(void)snprintf(verdict->text, sizeof(verdict->text), "%s", text != NULL ? text : "");
 	member->pids[peer] = 0;
 	if (member->pidfds[peer] >= 0)

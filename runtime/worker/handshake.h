@@ -10,14 +10,16 @@
  *					the leader's eventfd]
  *	process		supervisor	MAPPED=round
  *	supervisor	leader		OPEN=1, ISOLATION= CGROUP= CGROUP_MEMORY= STATE= PAGES= MISSING=
- *	supervisor	process		DEAD=number, EPOCH= PID= REASON= EXIT= STATUS=
+ *	supervisor	process		DEAD=number, EPOCH= PID= REASON= EXIT= STATUS=, RESTART=ms until it is
+ *					started again, if it is
  *	process		supervisor	ERRNO= STATUS=: it cannot go on, and ends
  *	leader		supervisor	BAD=number, EPOCH= STATUS=: that worker broke a rule: end it
  *	leader		supervisor	STOPPING=1: SessionEnd; then it closes the socket
  *	supervisor	worker		STOPPING=1
  *
  * START waits in the socket when its receiver is started. One round of PEERS and MAPPED introduces all processes
- * to each other; a new incarnation of a worker later takes one more. An end of file means that the other is
+ * to each other; a new incarnation of a worker later takes one more, in which it is told of all the others and
+ * they of it. An end of file means that the other is
  * gone: workers leave, the leader reports it, the supervisor ends everything.
  *
  * struct dx_member is a leader's or worker's end: a source of its reactor that attaches peers to the mesh,
@@ -33,8 +35,9 @@
 #include "chan/mesh.h"
 #include "dsmx/session.h"
 #include "worker/message.h"
+#include "worker/restart.h"
 
-#define DX_PROTOCOL     1
+#define DX_PROTOCOL     2
 #define DX_PLUGINS_MAX  32
 #define DX_LEADER_EPOCH 1 /* the workers' are greater */
 
@@ -53,6 +56,7 @@ struct dx_start {
 	enum dsmx_isolation isolation;
 	uint64_t memory_max;
 	uint64_t start_timeout_ms;
+	struct dx_restart restart;
 	const char *worker_path;
 	const char *cgroup_root; /* NULL: none named */
 	const char *plugins[DX_PLUGINS_MAX + 1];
@@ -73,6 +77,8 @@ struct dx_verdict {
 	int pid;
 	int reason; /* enum dsmx_exit_reason */
 	int status; /* exit code or signal number */
+	uint64_t heard_ns;
+	int64_t restart_ms; /* until it is started again; -1: it is not */
 	char text[256];
 };
 
@@ -96,6 +102,7 @@ struct dx_member {
 	bool gone;                /* the supervisor is gone, or what it says makes no sense */
 	int pids[DSMX_ABI_PEERS]; /* of the incarnations that are attached; 0: dead or none */
 	int pidfds[DSMX_ABI_PEERS];
+	uint32_t incarnations[DSMX_ABI_PEERS];      /* that were attached */
 	struct dx_verdict verdicts[DSMX_ABI_PEERS]; /* the latest of each */
 	struct dx_message message;
 };

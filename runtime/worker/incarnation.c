@@ -19,10 +19,14 @@
  *	DRAINING	STOPPING	stop() (SIGTERM)	its exit; STOP_MS, then SIGKILL
  *	any of these	STOPPING	dx_worker_end()		its exit
  *	any of these	EXITED		reap()			its group to be empty
- *	EXITED		BACKOFF, FAILED				restart: a policy's decision, none yet
+ *	EXITED		BACKOFF		settle()		the delay that restart.c gave
+ *	EXITED		FAILED		settle()		nothing: restart.c will have no other
+ *	BACKOFF		SPAWNING	dx_worker_spawn()	as above, and back to BACKOFF or FAILED through NONE
+ *								if it cannot be started
  *
  * A worker may go at any moment, so every state but NONE may be followed by EXITED, and nothing else is
- * concluded from an end of file than that an exit should follow. A generation has one cgroup, one socket, one
+ * concluded from an end of file than that an exit should follow. In the end of a session, and before it is
+ * open, EXITED stays. A generation has one cgroup, one socket, one
  * epoch and one pair of segments; none of them is used again.
  */
 #include <assert.h>
@@ -52,7 +56,7 @@
 
 /* The states that may follow each. */
 static const unsigned allowed[DX_WORKER_STATE_COUNT] = {
-	[DX_WORKER_NONE] = BIT(DX_WORKER_SPAWNING),
+	[DX_WORKER_NONE] = BIT(DX_WORKER_SPAWNING) | BIT(DX_WORKER_BACKOFF) | BIT(DX_WORKER_FAILED),
 	[DX_WORKER_SPAWNING] = BIT(DX_WORKER_STARTING) | BIT(DX_WORKER_NONE),
 	[DX_WORKER_STARTING] = BIT(DX_WORKER_READY) | BIT(DX_WORKER_DRAINING) |
 	                       BIT(DX_WORKER_STOPPING) | BIT(DX_WORKER_EXITED),
@@ -167,6 +171,7 @@ int dx_worker_spawn(struct dx_worker *worker, struct dsmx_error *err)
 	worker->epoch = ++supervisor->last_epoch;
 	worker->ended_as = DSMX_EXIT_NONE;
 	worker->said.code = 0;
+	worker->ready_ns = 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
 		set_state(worker, DX_WORKER_NONE);
 		return dx_error(err, dx_errno(), "cannot make a socket for worker %u: %s",
@@ -194,7 +199,9 @@ int dx_worker_spawn(struct dx_worker *worker, struct dsmx_error *err)
 void dx_worker_is_ready(struct dx_worker *worker)
 {
 	set_state(worker, DX_WORKER_READY);
-	dx_timer_stop(&worker->timer);
+	worker->ready_ns = now_ns(worker);
+	if (worker->control.fd >= 0)
+		dx_timer_stop(&worker->timer);
 }
 
 /* --- DRAINING, STOPPING --------------------------------------------------------------------------------- */
@@ -242,16 +249,50 @@ void dx_worker_end(struct dx_worker *worker, int reason, const char *text)
 
 /* --- EXITED ------------------------------------------------------------------------------------------------ */
 
+/* When, and whether, there is to be another. Nothing is restarted that never was open, or is ending. */
+static int64_t restart_ms(struct dx_worker *worker, int reason)
+{
+	const struct dx_supervisor *supervisor = worker->supervisor;
+	uint64_t now = now_ns(worker);
+
+	if (!supervisor->open || supervisor->ending)
+		return -1;
+	return dx_restart_after(&supervisor->start.restart, &worker->history, reason,
+	                        worker->ready_ns != 0 ? now - worker->ready_ns : 0, now);
+}
+
+static void back_off(struct dx_worker *worker, int64_t ms)
+{
+	set_state(worker, ms >= 0 ? DX_WORKER_BACKOFF : DX_WORKER_FAILED);
+	if (ms >= 0)
+		start_timer(worker, (uint64_t)ms);
+}
+
+/* Nothing is left of the last incarnation. */
+static void settle(struct dx_worker *worker)
+{
+	if (worker->supervisor->open && !worker->supervisor->ending)
+		back_off(worker, worker->verdict.restart_ms);
+}
+
+static void start_again(struct dx_worker *worker)
+{
+	if (!worker->supervisor->ending && dx_worker_spawn(worker, NULL) != 0)
+		back_off(worker, restart_ms(worker, DSMX_EXIT_START_TIMEOUT));
+}
+
 static void remove_leaf(struct dx_worker *worker)
 {
-	if (dx_cgroup_leaf_remove(&worker->leaf) == 0)
-		return;
-	if (now_ns(worker) < worker->leaf_deadline_ns) {
-		start_timer(worker, LEAF_RETRY_MS);
-		return;
+	if (dx_cgroup_leaf_remove(&worker->leaf) != 0) {
+		if (now_ns(worker) < worker->leaf_deadline_ns) {
+			start_timer(worker, LEAF_RETRY_MS);
+			return;
+		}
+		worker->leaf.v2[0] =
+			'\0'; /* left to the end of the session, and to the next start */
+		worker->leaf.v1_memory[0] = '\0';
 	}
-	worker->leaf.v2[0] = '\0'; /* left to the end of the session, and to the next start */
-	worker->leaf.v1_memory[0] = '\0';
+	settle(worker);
 }
 
 static void reap(struct dx_worker *worker)
@@ -272,6 +313,7 @@ static void reap(struct dx_worker *worker)
 
 	dx_cgroup_leaf_read(&worker->leaf, &usage);
 	dx_verdict_make(worker, &info, &usage, &worker->verdict);
+	worker->verdict.restart_ms = restart_ms(worker, worker->verdict.reason);
 	dx_offer_close(&worker->offer);
 	dx_supervisor_worker_exited(worker->supervisor, worker);
 	worker->leaf_deadline_ns = now_ns(worker) + LEAF_GIVE_UP;
@@ -285,10 +327,12 @@ void dx_worker_timeout(struct dx_timer *timer)
 
 	switch (worker->state) {
 	case DX_WORKER_STARTING:
-		dx_worker_end(worker, DSMX_EXIT_START_TIMEOUT, NULL);
-		break;
 	case DX_WORKER_READY:
-		dx_worker_end(worker, DSMX_EXIT_PROTOCOL, "it closed its socket and went on");
+		if (worker->control.fd < 0)
+			dx_worker_end(worker, DSMX_EXIT_PROTOCOL,
+			              "it closed its socket and went on");
+		else
+			dx_worker_end(worker, DSMX_EXIT_START_TIMEOUT, NULL);
 		break;
 	case DX_WORKER_DRAINING:
 		stop(worker);
@@ -298,6 +342,9 @@ void dx_worker_timeout(struct dx_timer *timer)
 		break;
 	case DX_WORKER_EXITED:
 		remove_leaf(worker);
+		break;
+	case DX_WORKER_BACKOFF:
+		start_again(worker);
 		break;
 	default:
 		break;
@@ -331,7 +378,7 @@ static void hear_ready(struct dx_worker *worker, struct dx_message *message)
 	worker->offer.data_fd = dx_message_take_fd(message, 1);
 	worker->offer.pages = (enum dsmx_pages)pages;
 	worker->offer.ready = true;
-	dx_introduce_begin(worker->supervisor);
+	dx_introduce_begin(worker->supervisor, worker);
 }
 
 static void hear_mapped(struct dx_worker *worker, const struct dx_message *message)
@@ -344,6 +391,9 @@ static void hear_mapped(struct dx_worker *worker, const struct dx_message *messa
 		return;
 	}
 	worker->offer.mapped = (uint32_t)round;
+	if (worker->supervisor
+	            ->open) /* it has done its part; the leader answers when it is there */
+		dx_timer_stop(&worker->timer);
 	dx_introduce_finish(worker->supervisor);
 }
 
@@ -385,7 +435,7 @@ static void hear(struct dx_worker *worker, int limit)
 	close_control(worker);
 	if (r < 0)
 		dx_worker_end(worker, DSMX_EXIT_PROTOCOL, "it sent what is no message");
-	else if (worker->state == DX_WORKER_READY)
+	else if (dx_worker_is_up(worker))
 		start_timer(worker, EOF_MS);
 }
 

@@ -8,7 +8,7 @@
  *
  *	start	enter the session, make its groups, start all workers at once
  *	        all have offered their segments: one round of introductions; all have mapped: tell the leader
- *	run	a worker is gone: say so to all, with the reason
+ *	run	a worker is gone: say so to all, with the reason, and perhaps start another in its place
  *	end	the leader says STOPPING: drain the workers, each with its time-outs
  *	        the leader is gone, by its pidfd or its end of file: SIGKILL to all at once
  *	        no worker is there any more: remove the groups and the entry, exit
@@ -86,6 +86,8 @@ void dx_supervisor_worker_exited(struct dx_supervisor *supervisor, struct dx_wor
 	dx_message_put(out, "REASON", "%d", verdict->reason);
 	dx_message_put(out, "EXIT", "%d", verdict->status);
 	dx_message_put(out, "STATUS", "%s", verdict->text);
+	if (verdict->restart_ms >= 0)
+		dx_message_put(out, "RESTART", "%lld", (long long)verdict->restart_ms);
 	tell_leader(supervisor);
 	for (uint32_t i = 0; i < worker_count(supervisor); i++) {
 		struct dx_worker *other = &supervisor->workers[i];
@@ -93,6 +95,8 @@ void dx_supervisor_worker_exited(struct dx_supervisor *supervisor, struct dx_wor
 		if (other != worker && dx_worker_is_up(other))
 			tell_worker(supervisor, other);
 	}
+	if (supervisor->open) /* somebody may have waited for its answer alone */
+		dx_introduce_finish(supervisor);
 }
 
 /* --- the leader --------------------------------------------------------------------------------------------- */
@@ -123,7 +127,7 @@ static void hear_leader_ready(struct dx_supervisor *supervisor, struct dx_messag
 	supervisor->offer.pages = (enum dsmx_pages)pages;
 	supervisor->offer.ready = true;
 	supervisor->eventfd = dx_message_take_fd(message, 2);
-	dx_introduce_begin(supervisor);
+	dx_introduce_begin(supervisor, NULL);
 }
 
 static void hear_accusation(struct dx_supervisor *supervisor, const struct dx_message *message)
@@ -312,6 +316,7 @@ static struct dx_supervisor *new_supervisor(int control)
 		worker->leaf.fd = -1;
 		worker->leaf.v1_procs = -1;
 		worker->timer.fire = dx_worker_timeout;
+		worker->history.random = dx_now_ns() + i + 1;
 		dx_list_init(&worker->timer.link);
 		dx_offer_close(&worker->offer);
 	}

@@ -38,9 +38,10 @@ struct dx_offer {
 	int page_fd;
 	int data_fd;
 	enum dsmx_pages pages;
-	bool ready;         /* the offer is complete */
-	uint32_t mapped;    /* the last round of introductions that it has answered */
-	uint32_t introduce; /* a round that it is to be told of; 0: none */
+	bool ready;      /* the offer is complete */
+	uint32_t round;  /* of introductions, in which it was introduced itself; 0: not yet */
+	uint32_t mapped; /* the last round that it has answered */
+	bool due[DSMX_ABI_PEERS]; /* of whom it is still to be told */
 };
 
 struct dx_supervisor;
@@ -60,7 +61,9 @@ struct dx_worker {
 	struct dx_offer offer;
 	int ended_as;              /* the reason why we ended it; 0: we did not */
 	struct dsmx_error said;    /* what it said of itself, or was said of it; code 0: nothing */
-	struct dx_verdict verdict; /* EXITED */
+	struct dx_verdict verdict; /* of the last incarnation that ended */
+	uint64_t ready_ns;         /* when it became READY; 0: it is not yet */
+	struct dx_restart_history history;
 };
 
 struct dx_supervisor {
@@ -108,9 +111,9 @@ bool dx_worker_is_up(const struct dx_worker *worker);
 
 /* --- introduce.c */
 
-/* Somebody offered its segments: if all have, tell all. */
-void dx_introduce_begin(struct dx_supervisor *supervisor);
-/* Somebody answered: if all have, the session is open. */
+/* Somebody offered its segments. In the beginning: if all have, tell all. @later: that one, and of that one. */
+void dx_introduce_begin(struct dx_supervisor *supervisor, struct dx_worker *later);
+/* Somebody answered, or is gone: whom all have mapped now is READY; when all are, the session is open. */
 void dx_introduce_finish(struct dx_supervisor *supervisor);
 /* Fired by supervisor->introduce. */
 void dx_introduce_late(struct dx_timer *timer);
