@@ -180,7 +180,7 @@ $(GEN)/%.skel.h: bpf/%.bpf.c bpf/kernel.h tools/dsmx-trace/%.h include/dsmx/trac
 	@mkdir -p $(GEN)
 	$(call say,BPF,$<)
 	$(Q)$(BPF_CLANG) -g -O2 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -Iinclude -Itools \
-		-idirafter /usr/include/$(shell $(CC) -print-multiarch) -c $< -o $(GEN)/$*.compiled
+		-idirafter /usr/include/$(shell gcc -print-multiarch) -c $< -o $(GEN)/$*.compiled
 	$(Q)$(BPFTOOL) gen object $(GEN)/$*.bpf $(GEN)/$*.compiled
 	$(Q)$(BPFTOOL) gen skeleton $(GEN)/$*.bpf name $*_bpf >$@
 

@@ -51,7 +51,9 @@ static uint16_t target_of(const struct file *file, int64_t seq)
 {
 	if (file->halves)
 		return seq < file->rows / 2;
-	return seq == file->lost_target ? (uint16_t)PARTS : (uint16_t)(seq * 7 % PARTS);
+	if (seq == file->lost_target)
+		return (uint16_t)PARTS;
+	return (uint16_t)(seq * 7 % PARTS);
 }
 
 static int32_t text_of(const struct file *file, int64_t seq)

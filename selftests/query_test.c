@@ -184,7 +184,8 @@ static void *cancel_soon(void *query)
 	return NULL;
 }
 
-enum how { FROM_THREAD, FROM_HANDLER, BEFORE_NEXT, HOW_COUNT };
+enum how { FROM_THREAD, FROM_HANDLER, BEFORE_NEXT };
+#define HOW_COUNT 3
 
 TEST(query_cancel,
      "a cancel from a thread, a signal handler or before the first next ends the query, for good")

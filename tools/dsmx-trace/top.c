@@ -27,7 +27,7 @@ struct top {
 	const struct trace_options *options;
 	struct sessions sessions;
 	struct view view;
-	int which;
+	enum view_kind which;
 	int sort[VIEW_COUNT];
 	bool reverse;
 	bool paused;
@@ -41,7 +41,7 @@ struct top {
 static void take(struct top *top)
 {
 	sessions_find(&top->sessions, top->options);
-	view_take(&top->view, (enum view_kind)top->which, &top->sessions);
+	view_take(&top->view, top->which, &top->sessions);
 	top->taken++;
 }
 
