@@ -108,7 +108,7 @@ struct dsmx_page_abi {
 	/* line 1 */
 	__u32 state; /* DSMX_STATE_ */
 	__u32 reserved1;
-	__u64 beat;          /* grows with every turn of the reactor */
+	__u64 beat; /* turns of the reactor; this, late_parks and parks as of its last sleep */
 	__u64 start_streams; /* requests sent, streams opened by consumers, ... since the start: counters */
 	__u64 naks;
 	__u64 stale;      /* foreign words of an older generation or attempt that were ignored */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <linux/bpf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +119,25 @@ static bool sanitized(void)
 	return variant != NULL && (strcmp(variant, "asan") == 0 || strcmp(variant, "tsan") == 0);
 }
 
+/* No leave to load BPF programs, or nothing to build them with. */
+static bool no_bpf(void)
+{
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1
+	};
+	long fd = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+
+	if (fd >= 0)
+		close((int)fd);
+	return fd < 0 || access("/usr/include/bpf/libbpf.h", R_OK) != 0 ||
+	       (access("/usr/sbin/bpftool", X_OK) != 0 && access("/usr/bin/bpftool", X_OK) != 0);
+}
+
+static bool no_jq_tmux(void)
+{
+	return access("/usr/bin/jq", X_OK) != 0 || access("/usr/bin/tmux", X_OK) != 0;
+}
+
 static const struct kind {
 	const char *name;
 	bool (*holds)(void);
@@ -131,6 +151,8 @@ static const struct kind {
 	{ "chroot", in_chroot },
 	{ "private-tree", private_tree },
 	{ "sanitized", sanitized },
+	{ "no-bpf", no_bpf },
+	{ "no-jq-tmux", no_jq_tmux },
 };
 
 static const struct kind *find_kind(const char *name)

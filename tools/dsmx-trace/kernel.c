@@ -70,6 +70,16 @@ static int on_event(void *arg, void *data, size_t len)
 
 /* --- load ----------------------------------------------------------------------------------------------------------- */
 
+/* A power of two, and a page at least, as the kernel wants it. */
+static __u32 buffer_bytes(const struct trace_options *options)
+{
+	__u32 bytes = 64U << 10;
+
+	while (bytes >> 10 < options->buffer_kib && bytes < 1U << 30)
+		bytes *= 2;
+	return bytes;
+}
+
 static int load_with(struct kernel *k, bool multi, bool scheduler)
 {
 	int r;
@@ -80,6 +90,8 @@ static int load_with(struct kernel *k, bool multi, bool scheduler)
 	k->bpf->rodata->only_session = k->options->session;
 	k->bpf->rodata->with_events = k->ops->event != NULL;
 	k->bpf->rodata->with_scheduler = scheduler;
+	if (k->options->buffer_kib != 0)
+		(void)bpf_map__set_max_entries(k->bpf->maps.events, buffer_bytes(k->options));
 	bpf_program__set_autoload(k->bpf->progs.on_switch, scheduler);
 	bpf_program__set_autoload(k->bpf->progs.on_waking, scheduler);
 	bpf_map__set_autocreate(k->bpf->maps.accounts, scheduler);

@@ -59,6 +59,7 @@ enum option {
 	OPT_MIN_US,
 	OPT_FROM,
 	OPT_OUTPUT,
+	OPT_BUFFER,
 };
 
 static const struct args_option options[] = {
@@ -76,6 +77,7 @@ static const struct args_option options[] = {
 	[OPT_MIN_US] = { "min-us", 0, "US", "slow: that take at least so long (1000)" },
 	[OPT_FROM] = { "from", 0, "FILE", "events of a file that was recorded" },
 	[OPT_OUTPUT] = { "output", 'o', "FILE", "record, export: to this file" },
+	[OPT_BUFFER] = { "buffer", 0, "KIB", "memory for events until they are read (4096)" },
 	{ 0 },
 };
 
@@ -170,6 +172,8 @@ static int take_option(const struct args *args, enum option option, struct trace
 	case OPT_FROM:
 		o->from = args->value;
 		return 0;
+	case OPT_BUFFER:
+		return take_number(args, "--buffer", 1U << 20, &o->buffer_kib);
 	case OPT_OUTPUT:
 		o->output = args->value;
 		return 0;

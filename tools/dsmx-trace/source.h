@@ -5,8 +5,8 @@
 #ifndef DSMX_TRACE_SOURCE_H
 #define DSMX_TRACE_SOURCE_H
 
-#include "startstream.h"
 #include "dsmx/trace.h"
+#include "startstream.h"
 #include "trace.h"
 
 struct source_sum {

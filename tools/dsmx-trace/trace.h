@@ -59,8 +59,9 @@ struct trace_options {
 	bool kernel; /* by probes instead of pages */
 	bool no_scheduler;
 	uint64_t min_us;
-	const char *from;   /* a recorded file instead of the kernel */
-	const char *output; /* NULL: standard output */
+	uint64_t buffer_kib; /* 0: as the programs have it */
+	const char *from;    /* a recorded file instead of the kernel */
+	const char *output;  /* NULL: standard output */
 };
 
 /* --- page.c ----------------------------------------------------------------------------------------------------- */
