@@ -447,14 +447,18 @@ TEST(query_arrays,
 	enum { MOST = 2000 };
 	static struct ArrowArray arrays[MOST];
 
-	for (size_t i = 0; i < DX_ARRAY_LEN(worker_counts); i++) {
-		struct dsmx_session_options options = engine_options(worker_counts[i]);
-		struct dsmx_session *session = open_engine(&options);
-		struct dsmx_query *query = begin(session, KIND_SHUFFLE, 500000);
+	for (int i = 0; i < 3 * (int)DX_ARRAY_LEN(worker_counts); i++) {
+		struct dsmx_session_options options = engine_options(worker_counts[i / 3]);
+		struct dsmx_session *session;
+		struct dsmx_query *query;
 		int64_t sum = 0;
 		struct dsmx_error err;
 		int count = 0, r;
 
+		options.data_bytes = i % 3 == 0 ? 4 << 20 : 16 << 20;
+		options.frames_per_stream = i % 3 == 2;
+		session = open_engine(&options);
+		query = begin(session, KIND_SHUFFLE, 500000);
 		CHECK(query != NULL);
 		while ((r = dsmx_query_next(query, 5000, &arrays[count], &err)) == 1)
 			CHECK(++count < MOST);
@@ -462,7 +466,8 @@ TEST(query_arrays,
 		printf("# %u workers: %llu leases, %llu copies\n", options.workers,
 		       (unsigned long long)session->leases.leased,
 		       (unsigned long long)session->leases.copied);
-		CHECK(session->leases.leased > 0 && session->leases.copied > 0);
+		CHECK(session->leases.copied > 0);
+		CHECK(i % 3 == 2 || getenv("DSMX_TINY") != NULL || session->leases.leased > 0);
 		CHECK(session->leases.held_bytes <= session->leases.budget_bytes);
 		dsmx_query_close(query);
 		CHECK(goes_on(session));

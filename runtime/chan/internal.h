@@ -103,8 +103,9 @@ struct dx_rx {
 	uint64_t tested_taken, tested_released;
 	const char *data;
 	size_t data_bytes;
-	uint64_t *held; /* one bit for each frame id */
+	uint32_t *held; /* by frame id: bytes of the frame; 0: it is not held */
 	uint32_t held_count;
+	uint64_t held_bytes;
 	uint32_t unpublished_bytes;
 	struct dsmx_waker *waker;
 	struct dx_list armed; /* its `wanted` is set */

@@ -101,7 +101,7 @@ static struct dx_rx *make(struct dx_mesh *mesh, struct dx_peer *peer, uint32_t s
 
 	if (rx == NULL)
 		return NULL;
-	rx->held = calloc((l->frames + 63) / 64, sizeof(*rx->held));
+	rx->held = calloc(l->frames, sizeof(*rx->held));
 	if (rx->held == NULL) {
 		free(rx);
 		return NULL;
@@ -261,9 +261,10 @@ static int take(struct dx_rx *rx, struct dx_frame_view *ret_frame)
 	if (d.frame >= rx->mesh->layout.frames || d.generation != (uint32_t)rx->generation ||
 	    d.offset % DSMX_LINE_BYTES != 0 || d.offset > rx->data_bytes ||
 	    d.bytes > rx->data_bytes - d.offset || d.bytes < sizeof(struct dsmx_frame_abi) ||
-	    (rx->held[d.frame / 64] >> (d.frame % 64) & 1) != 0)
+	    rx->held[d.frame] != 0)
 		return fail(rx, -EBADMSG, "a descriptor breaks the rules");
-	rx->held[d.frame / 64] |= 1ULL << (d.frame % 64);
+	rx->held[d.frame] = d.bytes;
+	rx->held_bytes += d.bytes;
 	rx->held_count++;
 	if (rx->ring.taken == 1)
 		first_read(rx, d.rows);
@@ -342,11 +343,10 @@ static void mark_dirty(struct dx_rx *rx)
 
 void dx_rx_release(struct dx_rx *rx, uint32_t id)
 {
-	uint64_t bit = 1ULL << (id % 64);
-
-	if (id >= rx->mesh->layout.frames || (rx->held[id / 64] & bit) == 0)
+	if (id >= rx->mesh->layout.frames || rx->held[id] == 0)
 		return;
-	rx->held[id / 64] &= ~bit;
+	rx->held_bytes -= rx->held[id];
+	rx->held[id] = 0;
 	rx->held_count--;
 	dx_log_append(&rx->log, id);
 	mark_dirty(rx);
@@ -486,4 +486,9 @@ uint64_t dx_rx_taken(const struct dx_rx *rx)
 uint32_t dx_rx_held(const struct dx_rx *rx)
 {
 	return rx->held_count;
+}
+
+uint64_t dx_rx_held_bytes(const struct dx_rx *rx)
+{
+	return rx->held_bytes;
 }

@@ -66,7 +66,8 @@ void dx_rx_close(struct dx_rx *rx);
 /* The process that produces it; frames taken so far. */
 uint32_t dx_rx_peer(const struct dx_rx *rx);
 uint64_t dx_rx_taken(const struct dx_rx *rx);
-/* Frames taken and not yet released. */
+/* Frames taken and not yet released; their bytes. */
 uint32_t dx_rx_held(const struct dx_rx *rx);
+uint64_t dx_rx_held_bytes(const struct dx_rx *rx);
 
 #endif /* DX_CHAN_RX_H */

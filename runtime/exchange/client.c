@@ -74,6 +74,15 @@ static void drop_held(struct client_stream *s)
 	s->held = NULL;
 }
 
+/* Who keeps frames keeps the producer from sending others: beyond a part of what may be out there is no lease. */
+static bool may_be_kept(const struct client_stream *s, const struct dx_rx *rx)
+{
+	const struct dx_fragment *fragment = s->client->fragment;
+
+	return dx_rx_held(rx) <= dx_mesh_layout(fragment->query->service->mesh)->frames / 2 &&
+	       dx_rx_held_bytes(rx) <= s->client->rel->exchange.config.credit_bytes / 4;
+}
+
 /* --- the stream ---------------------------------------------------------------------------------------------------- */
 
 static int give_frame(struct client_stream *s, struct dsmx_cx *cx, struct dx_rx *rx,
@@ -101,7 +110,7 @@ static int give_frame(struct client_stream *s, struct dsmx_cx *cx, struct dx_rx 
 		cx->err->worker = (int)dx_rx_peer(rx) - 1;
 		return r;
 	}
-	ret_batch->lease = &held->lease;
+	ret_batch->lease = may_be_kept(s, rx) ? &held->lease : NULL;
 	return 1;
 }
 
