@@ -701,6 +701,63 @@ TEST(query_overflow_budget, "overflow beyond its budget is an error that names i
 	}
 }
 
+/* Files without a name that this process has open, memory apart: overflow. Returns how many it emptied. */
+static int empty_files(void)
+{
+	char path[64], name[256];
+	int count = 0;
+
+	for (int fd = 3; fd < 256; fd++) {
+		ssize_t len;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		len = readlink(path, name, sizeof(name) - 1);
+		name[len > 0 ? len : 0] = '\0';
+		if (strstr(name, " (deleted)") != NULL && strstr(name, "memfd:") == NULL)
+			count += ftruncate(fd, 0) == 0;
+	}
+	return count;
+}
+
+TEST(query_overflow_lost,
+     "overflow that cannot be read back fails the query, and nobody waits for it")
+{
+	struct dsmx_session_options options = engine_options(0);
+	struct dsmx_exchange_config config = { .credit_bytes = 64 << 10 };
+	struct dsmx_session *session;
+	struct dsmx_plan *plan = plan_new();
+	struct dsmx_query *query;
+	struct dsmx_batch batch;
+	struct dsmx_error err;
+	struct dsmx_rel *inputs[2];
+	int64_t keys[2];
+	int r = 1, emptied = 0;
+
+	options.frames_per_stream = 1;
+	session = open_engine(&options);
+	CHECK(session != NULL && find_keys(session, keys));
+	inputs[0] = two_halves(plan, keys[0], keys[1], &config);
+	inputs[1] = two_halves(plan, keys[1], keys[0], &config);
+	CHECK_EQ(plan_end(plan,
+	                  rel_gather(plan,
+	                             dsmx_rel_extension(plan, "zip", NULL, 0,
+	                                                dsmx_rel_schema(inputs[0]), inputs, 2)),
+	                  2),
+	         0);
+	CHECK_EQ(dsmx_query_start(session, plan, NULL, &query, &err), 0);
+	while (r == 1) {
+		r = dsmx_query_next_batch(query, 2000, &batch, &err);
+		emptied += empty_files();
+	}
+	CHECK_EQ(emptied > 0, 1);
+	CHECK_EQ(r, -EIO);
+	CHECK(strstr(err.message, "does not give back") != NULL);
+	dsmx_query_close(query);
+	dsmx_plan_free(plan);
+	CHECK(goes_on(session));
+	dsmx_session_close(session);
+}
+
 TEST(query_slow_application, "an application that reads slowly is no deadlock")
 {
 	for (int i = 0; i < 2 * (int)DX_ARRAY_LEN(worker_counts); i++) {

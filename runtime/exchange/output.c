@@ -163,6 +163,10 @@ static int unspill(struct dx_output *o, struct dsmx_waker *waker)
 			return r;
 		r = dx_frame_new(o->producer->query->service->mesh, q.len_bytes,
 		                 dx_output_is_empty(o), waker, &q.frame);
+		if (r < 0 && r != -EAGAIN)
+			(void)dx_error(&o->producer->failure, r,
+			               "no frame of %u bytes for what overflowed: %s", q.len_bytes,
+			               dx_strerror(r));
 		if (r == 0)
 			r = dx_spill_take(o->spill, q.frame->bytes, &o->producer->failure);
 		if (r < 0) {

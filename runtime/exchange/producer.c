@@ -440,6 +440,15 @@ static int start_input(struct dx_producer *p, struct dsmx_cx *cx)
 	return p->op->ops->execute(p->op, cx, p->fragment.task, &p->stream);
 }
 
+/* An output that failed on the way, whoever was delivering, fails the task: nobody would wake it for that. */
+static int judge(const struct dx_producer *p, struct dsmx_cx *cx, int r)
+{
+	if (p->failure.code == 0)
+		return r;
+	*cx->err = p->failure;
+	return p->failure.code;
+}
+
 static int poll(struct dx_task *task, struct dsmx_cx *cx)
 {
 	struct dx_producer *p = DX_CONTAINER(task, struct dx_producer, task);
@@ -447,10 +456,8 @@ static int poll(struct dx_task *task, struct dsmx_cx *cx)
 
 	unpark(p);
 	deliver_all(p); /* notes consumers that went away */
-	if (p->failure.code != 0) {
-		*cx->err = p->failure;
-		return p->failure.code;
-	}
+	if (p->failure.code != 0)
+		return judge(p, cx, 0);
 	if (p->stream == NULL && !p->input_ended)
 		r = start_input(p, cx);
 	r = r < 0 ? r : 1;
@@ -460,7 +467,7 @@ static int poll(struct dx_task *task, struct dsmx_cx *cx)
 		if (p->input_ended) {
 			count_record(p); /* before the FIN that lets others read it */
 			end_outputs(p);
-			return p->open_outputs == 0;
+			return judge(p, cx, p->open_outputs == 0);
 		}
 		r = step(p, cx);
 		if (r > 0 && dsmx_cx_expired(cx)) {
@@ -469,7 +476,7 @@ static int poll(struct dx_task *task, struct dsmx_cx *cx)
 		}
 	}
 	count_record(p);
-	return r < 0 ? r : 0;
+	return judge(p, cx, r < 0 ? r : 0);
 }
 
 static void end(struct dx_task *task, int result, const struct dsmx_error *err)
