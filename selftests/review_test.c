@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What an application may do with a session besides reading one query to its end: time-outs of every size, and
- * polling instead of blocking.
+ * polling instead of blocking, and a worker that lies.
  */
 #include <poll.h>
 
@@ -10,15 +10,68 @@
 #include "series.h"
 #include "session/query.h"
 
+/* --- a worker that lies ---------------------------------------------------------------------------------------- */
+
+/* In a worker: its own page, found among its mappings. */
+static char *own_page(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+	void *page = NULL;
+
+	while (maps != NULL && page == NULL && fgets(line, sizeof(line), maps) != NULL)
+		if (strstr(line, "dsmx-page") == NULL || strstr(line, " rw-s ") == NULL ||
+		    sscanf(line, "%p", &page) != 1)
+			page = NULL;
+	if (maps != NULL)
+		(void)fclose(maps);
+	return page;
+}
+
+static int lie_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
+                    struct dsmx_batch *ret_batch)
+{
+	char *page = own_page();
+
+	(void)state, (void)input, (void)ret_batch;
+	if (page != NULL) {
+		const struct dsmx_page_abi *head = (const void *)page;
+		struct dx_layout l = dx_layout(head->peers, head->slots, head->frames, head->tasks);
+
+		for (uint32_t slot = 0; slot < l.slots; slot++)
+			DX_LAYOUT_AT(struct dsmx_stream_abi, page, l.streams,
+			             dx_layout_slot(&l, DSMX_ABI_LEADER, slot))
+				->tail = 1ULL << 40;
+	}
+	dsmx_cx_yield(cx);
+	return -EAGAIN;
+}
+
+static int lie_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                    struct dsmx_operator **inputs, uint32_t input_count,
+                    struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static const struct dsmx_simple_ops ops = { "Lie", lie_next, free };
+
+	(void)bytes, (void)len, (void)inputs, (void)input_count, (void)err;
+	return dsmx_simple_new(&ops, calloc(1, 1), output, NULL, ret_operator);
+}
+
+static const struct dsmx_extension liars[] = { { "series", series_make },
+	                                       { "lie", lie_make },
+	                                       { NULL, NULL } };
+
 static struct dsmx_session *open_session(uint32_t workers, enum dsmx_wait_backend wait)
 {
 	struct dsmx_session_options options = options_of(workers, NULL);
 	struct dsmx_session *session;
 
 	options.wait = wait;
-	options.extensions = extensions;
+	options.extensions = liars;
 	return dsmx_session_open(&options, &session, NULL) == 0 ? session : NULL;
 }
+
+/* --- time-outs -------------------------------------------------------------------------------------------------- */
 
 TEST(review_timeouts,
      "a time-out ends a wait while the leader itself is busy, and none is too long")
@@ -93,11 +146,40 @@ TEST(review_polling,
 	}
 }
 
+TEST(review_liar,
+     "a worker whose words break the rules fails the query, and is ended with PROTOCOL")
+{
+	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
+	static const struct dsmx_schema schema = { 1, &field };
+	struct dsmx_session *session = open_session(1, DSMX_WAIT_AUTO);
+	struct dsmx_plan *plan;
+	struct dsmx_query *query;
+	struct dsmx_batch batch;
+	struct dsmx_error err;
+	struct dsmx_rel *rel;
+	uint64_t until_ns = dx_now_ns() + 5 * DX_NS_PER_S;
+
+	CHECK(session != NULL);
+	CHECK_EQ(dsmx_plan_new(&plan), 0);
+	rel = dsmx_rel_extension(plan, "lie", "", 1, &schema, NULL, 0);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, rel, NULL, 0, 1, NULL);
+	CHECK_EQ(dsmx_plan_finish(plan, rel, NULL, NULL), 0);
+	CHECK_EQ(dsmx_query_start(session, plan, NULL, &query, &err), 0);
+	dsmx_plan_free(plan);
+	CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, &err), -EBADMSG);
+	CHECK_EQ(err.worker, 0);
+	while (session->member.verdicts[1].epoch == 0 && dx_now_ns() < until_ns)
+		(void)dx_reactor_turn(session->reactor, until_ns);
+	CHECK_EQ(session->member.verdicts[1].reason, DSMX_EXIT_PROTOCOL);
+	dsmx_query_close(query);
+	dsmx_session_close(session);
+}
+
 int main(int argc, char **argv)
 {
 	int status;
 
 	find_self();
-	status = dsmx_worker_main(argc, argv, extensions);
+	status = dsmx_worker_main(argc, argv, liars);
 	return status >= 0 ? status : harness_main(argc, argv);
 }

@@ -41,6 +41,7 @@ struct dx_peer {
 	uint32_t index;
 	bool attached;
 	bool dead;
+	bool accused;
 	struct dx_mapping *mapping;
 	const struct dsmx_bell_abi *line; /* its page: what it says to us */
 	struct dsmx_bell_abi *own_line;   /* our page: what we say to it */
@@ -69,6 +70,8 @@ struct dx_mesh {
 	size_t slabs_offset; /* rings are below it in the data */
 	struct dx_frame *spare_frames;
 	const struct dx_mesh_ops *ops;
+	void (*accuse)(void *arg, uint32_t peer, const char *what); /* NULL: nobody listens */
+	void *accuse_arg;
 	struct dx_robust *robust; /* NULL: none */
 	struct dx_peer peers[DSMX_ABI_PEERS];
 	struct dx_list rx_waiting; /* rx that somebody or their own close waits for */
@@ -167,6 +170,8 @@ uint32_t dx_mesh_put_error(struct dx_mesh *mesh, uint64_t query, uint32_t exchan
                            const struct dsmx_error *why);
 
 void dx_peer_died(struct dx_peer *peer);
+/* It broke a rule of the shared memory. */
+void dx_peer_accuse(struct dx_peer *peer, const char *what);
 
 /* --- look.c --- */
 bool dx_mesh_look(struct dx_mesh *mesh);

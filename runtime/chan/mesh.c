@@ -374,7 +374,7 @@ int dx_mesh_attach(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch, int page
 	p->changes_seen = 0;
 	forget_answers(p);
 	p->pidfd = (struct dx_wait_fd){ .fd = pidfd };
-	p->dead = false;
+	p->dead = p->accused = false;
 	p->attached = true;
 	r = start_waiting(p);
 	if (r < 0) {
@@ -408,6 +408,24 @@ void dx_peer_died(struct dx_peer *peer)
 	}
 	if (mesh->ops != NULL && mesh->ops->dead != NULL)
 		mesh->ops->dead(mesh, peer->index);
+}
+
+void dx_peer_accuse(struct dx_peer *peer, const char *what)
+{
+	struct dx_mesh *mesh = peer->mesh;
+
+	if (peer->dead || peer->accused || peer->index == mesh->params.self)
+		return;
+	peer->accused = true;
+	if (mesh->accuse != NULL)
+		mesh->accuse(mesh->accuse_arg, peer->index, what);
+}
+
+void dx_mesh_set_accuse(struct dx_mesh *mesh,
+                        void (*accuse)(void *arg, uint32_t peer, const char *what), void *arg)
+{
+	mesh->accuse = accuse;
+	mesh->accuse_arg = arg;
 }
 
 void dx_mesh_peer_dead(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch)

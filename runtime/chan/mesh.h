@@ -65,6 +65,13 @@ void dx_mesh_free(struct dx_mesh *mesh);
 void dx_mesh_set_ops(struct dx_mesh *mesh, const struct dx_mesh_ops *ops);
 const struct dx_mesh_ops *dx_mesh_ops(const struct dx_mesh *mesh);
 
+/*
+ * Whom to tell, at most once for each incarnation, that a peer's words break the rules. NULL: nobody. The
+ * stream fails by itself; what becomes of the process is not the mesh's to say.
+ */
+void dx_mesh_set_accuse(struct dx_mesh *mesh,
+                        void (*accuse)(void *arg, uint32_t peer, const char *what), void *arg);
+
 /* The own segments: to send to the peers. */
 const struct dx_segment *dx_mesh_page_segment(const struct dx_mesh *mesh);
 const struct dx_segment *dx_mesh_data_segment(const struct dx_mesh *mesh);

@@ -44,6 +44,20 @@ static int fail(struct dx_rx *rx, int code, const char *what)
 	return rx->error.code;
 }
 
+void dx_rx_accuse(struct dx_rx *rx, const char *what)
+{
+	if (!rx->dead)
+		dx_peer_accuse(rx->peer, what);
+}
+
+/* Seen here, not said by somebody: the producer broke a rule. */
+static int broke(struct dx_rx *rx, const char *what)
+{
+	(void)fail(rx, -EBADMSG, what);
+	dx_rx_accuse(rx, rx->error.message);
+	return rx->error.code;
+}
+
 static int free_slot(struct dx_peer *peer, uint32_t slots)
 {
 	for (uint32_t i = 0; i < slots; i++)
@@ -168,12 +182,12 @@ static int attach_ring(struct dx_rx *rx)
 
 	if (rx->mapping == NULL) {
 		if (rx->peer->tx[rx->slot] == NULL)
-			return fail(rx, -EBADMSG, "there is no producer");
+			return broke(rx, "there is no producer");
 		base = rx->peer->tx[rx->slot]->ring.slots;
 	} else {
 		if (slots != rx->mesh->layout.frames || offset % sizeof(*base) != 0 ||
 		    offset > rx->data_bytes || slots * sizeof(*base) > rx->data_bytes - offset)
-			return fail(rx, -EBADMSG, "its ring lies outside of its data");
+			return broke(rx, "its ring lies outside of its data");
 		base = (const void *)(rx->data + offset);
 	}
 	rx->ring = (struct dx_ring_rx){
@@ -196,7 +210,7 @@ static int foreign_error(struct dx_rx *rx, uint32_t state)
 	struct dsmx_error_abi e;
 
 	if (index >= DSMX_ABI_ERRORS || code >= 0 || code < -4095)
-		return fail(rx, -EBADMSG, "its error is none");
+		return broke(rx, "its error is none");
 	e = *DX_LAYOUT_PEER(struct dsmx_error_abi, page, l->errors, index);
 	if (e.query != rx->request->query || e.code != code || e.len >= sizeof(e.text))
 		return fail(rx, code, state == DSMX_STREAM_NAK ? "was refused" : "failed");
@@ -262,7 +276,7 @@ static int take(struct dx_rx *rx, struct dx_frame_view *ret_frame)
 	    d.offset % DSMX_LINE_BYTES != 0 || d.offset > rx->data_bytes ||
 	    d.bytes > rx->data_bytes - d.offset || d.bytes < sizeof(struct dsmx_frame_abi) ||
 	    rx->held[d.frame] != 0)
-		return fail(rx, -EBADMSG, "a descriptor breaks the rules");
+		return broke(rx, "a descriptor breaks the rules");
 	rx->held[d.frame] = d.bytes;
 	rx->held_bytes += d.bytes;
 	rx->held_count++;
@@ -306,15 +320,14 @@ int dx_rx_next(struct dx_rx *rx, struct dsmx_waker *waker, struct dx_frame_view 
 			return report(rx, err);
 		ready = rx->ring.slots == NULL ? 0 : dx_ring_ready(&rx->ring);
 		if (ready < 0) {
-			(void)fail(rx, -EBADMSG, "its tail breaks the rules");
+			(void)broke(rx, "its tail breaks the rules");
 			return report(rx, err);
 		}
 		if (ready > 0)
 			return take(rx, ret_frame) > 0 ? 1 : report(rx, err);
 		if (state == DSMX_STREAM_FIN) {
 			if (dx_load_plain(&rx->stream->final_tail) != rx->ring.taken) {
-				(void)fail(rx, -EBADMSG,
-				           "it ended with another count than it published");
+				(void)broke(rx, "it ended with another count than it published");
 				return report(rx, err);
 			}
 			rx->ended = true;

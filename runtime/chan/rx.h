@@ -63,6 +63,9 @@ void dx_rx_release(struct dx_rx *rx, uint32_t id);
 /* No more frames are wanted; at any point. The rx lives on until the last frame is released: do not use it after that. */
 void dx_rx_close(struct dx_rx *rx);
 
+/* What was in a frame of it breaks the rules: see dx_mesh_set_accuse(). */
+void dx_rx_accuse(struct dx_rx *rx, const char *what);
+
 /* The process that produces it; frames taken so far. */
 uint32_t dx_rx_peer(const struct dx_rx *rx);
 uint64_t dx_rx_taken(const struct dx_rx *rx);

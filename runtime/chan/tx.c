@@ -65,6 +65,7 @@ static void wake_gone(struct dx_tx *tx)
 static void break_rules(struct dx_tx *tx)
 {
 	tx->broken = -EBADMSG;
+	dx_peer_accuse(tx->peer, "it gave frames back that it does not hold");
 	wake_gone(tx);
 }
 

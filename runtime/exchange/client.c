@@ -108,6 +108,8 @@ static int give_frame(struct client_stream *s, struct dsmx_cx *cx, struct dx_rx 
 		               r == -EBADMSG ? "breaks the rules" : "finds no memory");
 		cx->err->exchange = (int)exchange;
 		cx->err->worker = (int)dx_rx_peer(rx) - 1;
+		if (r == -EBADMSG)
+			dx_rx_accuse(rx, cx->err->message);
 		return r;
 	}
 	ret_batch->lease = may_be_kept(s, rx) ? &held->lease : NULL;

@@ -285,6 +285,14 @@ static int wait_until_open(struct dsmx_session *session, struct dsmx_error *err)
 	return session->broken.code;
 }
 
+/* A worker that lies in what it publishes would break query after query: it is ended. */
+static void accuse(void *arg, uint32_t peer, const char *what)
+{
+	struct dsmx_session *session = arg;
+
+	dx_member_accuse(&session->member, peer, dx_mesh_epoch(session->mesh, peer), what);
+}
+
 static int open_processes(struct dsmx_session *session, struct dsmx_error *err)
 {
 	int socket = -1, r;
@@ -308,6 +316,7 @@ static int open_processes(struct dsmx_session *session, struct dsmx_error *err)
 	if (r != 0 || socket < 0)
 		return r;
 	session->is_member = true;
+	dx_mesh_set_accuse(session->mesh, accuse, session);
 	return wait_until_open(session, err);
 }
 
