@@ -343,6 +343,32 @@ TEST(service_cancel_first,
 	teardown(&f);
 }
 
+TEST(service_cancel_without_slot, "a CANCEL that finds no slot is said as soon as there is one")
+{
+	struct fixture f;
+	struct dx_rx *rx[SIMULATED_SLOTS];
+	struct dx_query *seen;
+
+	CHECK_EQ(setup(&f), 0);
+	for (uint32_t i = 0; i < SIMULATED_SLOTS; i++) {
+		struct dx_stream_key key = key_of(&f, 0);
+
+		key.exchange = 99; /* to be refused */
+		CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, false, &rx[i], NULL), 0);
+	}
+	dx_client_cancel(f.query, f.query->procedures[0].rel, 0);
+	CHECK(f.c.processes[0].service->unsaid > 0);
+	settle(&f.c);
+	for (uint32_t i = 0; i < SIMULATED_SLOTS; i++)
+		dx_rx_close(rx[i]);
+	settle(&f.c);
+	CHECK_EQ(f.c.processes[0].service->unsaid, 0);
+	seen = seen_by_producer(&f);
+	CHECK(seen != NULL);
+	CHECK_EQ(seen->procedures[0].parts[0], DX_PART_CANCELLED);
+	teardown(&f);
+}
+
 TEST(service_storm,
      "a hundred thousand requests and cancels leave a service that answers, and nothing else")
 {

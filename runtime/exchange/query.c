@@ -131,6 +131,7 @@ static int load(struct dx_service *service, const void *bytes, size_t len, struc
 
 	q->service = service;
 	dx_list_init(&q->link);
+	dx_list_init(&q->unsaid);
 	if (dx_plan_hash(bytes, len) != q->plan_hash)
 		return dx_error(err, -EBADMSG,
 		                "the plan's bytes do not have the hash that was announced");
@@ -154,6 +155,7 @@ void dx_query_free(struct dx_query *q)
 {
 	q->closing = true;
 	free_procedures(q);
+	(void)dx_client_cancel_again(q);
 	dx_record_drop(q->root_record);
 	if (!q->plan_taken)
 		dsmx_plan_free(q->plan);
