@@ -2,6 +2,7 @@
 # degraded_test.sh: the answers to the eight TPC-H queries on machines that lack something, through the command, each
 # with one line that says what is missing. What lacks is taken away by condition_test, whose numbers these are.
 set -u
+unset DSMX_TINY # it would decide about pages, and these tests do
 top=${DSMX_TOP:-$(cd "$(dirname "$0")/.." && pwd)}
 : "${DSMX_BUILD:=$top/build/release}"
 dsmx=$DSMX_BUILD/dsmx
