@@ -223,6 +223,7 @@ static const struct dsmx_stream_ops client_stream_ops = { client_poll, client_cl
 
 struct passive_stream {
 	struct dsmx_stream stream; /* must be first */
+	struct dx_passive passive;
 	struct dx_procedure *procedure;
 	const struct dsmx_rel *rel;
 };
@@ -235,7 +236,7 @@ static int passive_poll(struct dsmx_stream *stream, struct dsmx_cx *cx,
 	(void)ret_batch;
 	for (uint32_t t = 0; t < s->rel->exchange.producer_tasks; t++) {
 		if (s->procedure->producers[t] != NULL && s->procedure->producers[t]->running) {
-			s->procedure->passive = cx->waker;
+			s->passive.waker = cx->waker;
 			return -EAGAIN;
 		}
 	}
@@ -244,7 +245,7 @@ static int passive_poll(struct dsmx_stream *stream, struct dsmx_cx *cx,
 
 static void passive_close(struct dsmx_stream *stream)
 {
-	((struct passive_stream *)stream)->procedure->passive = NULL;
+	dx_list_unlink(&((struct passive_stream *)stream)->passive.link);
 	free(stream);
 }
 
@@ -259,6 +260,8 @@ static int execute_passive(struct client *c, struct dsmx_cx *cx, struct dsmx_str
 		                c->rel->exchange.number);
 	s->stream.ops = &passive_ops;
 	s->procedure = &c->fragment->query->procedures[c->rel->exchange.number];
+	dx_list_init(&s->passive.link);
+	dx_list_append(&s->procedure->passive, &s->passive.link);
 	s->rel = c->rel;
 	*ret_stream = &s->stream;
 	return 0;

@@ -43,6 +43,12 @@ enum dx_part_state {
 	DX_PART_CANCELLED, /* before it was started: its rows are dropped */
 };
 
+/* A task that executed a partition which is not its own. */
+struct dx_passive {
+	struct dx_list link;
+	struct dsmx_waker *waker; /* NULL: it does not wait */
+};
+
 /* An exchange of a plan, as something that this process can be asked to run. */
 struct dx_procedure {
 	const struct dsmx_rel *rel;
@@ -50,7 +56,7 @@ struct dx_procedure {
 	bool leader_only;
 	struct dx_producer **producers; /* by task; NULL: never started here */
 	uint8_t *parts;                 /* enum dx_part_state by task and partition */
-	struct dsmx_waker *passive;     /* waits for the end of the producers here */
+	struct dx_list passive;         /* those that wait for the end of the producers here */
 };
 
 /* What the consumers of one fragment count: a producer's task record, or the root's. */

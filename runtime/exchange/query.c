@@ -46,6 +46,7 @@ static int register_all(struct dx_query *q)
 		size_t tasks = rel->exchange.producer_tasks;
 
 		p->rel = rel;
+		dx_list_init(&p->passive);
 		q->procedure_count++;
 		p->schema_hash = dx_schema_hash(&rel->schema);
 		p->leader_only = dx_plan_leader_only(q->plan, i);
