@@ -244,6 +244,8 @@ static void check_session(bool *ok, const struct dsmx_session_options *options)
 			table_free(&want);
 		}
 	}
+	CHECK_EQ(count_late_parks(session), 0);
+	CHECK_EQ(count_naks(session), 0);
 	dsmx_session_close(serial);
 	dsmx_session_close(session);
 }
