@@ -18,7 +18,7 @@
 #define WORD   1
 #define ECHO   2 /* the reader's */
 
-#include "memory.h"
+#include "memory.inc"
 
 #define OWNER  0
 #define READER 1

@@ -22,7 +22,7 @@
 #define LOG      5 /* two: a frame's id */
 #define RELEASED 7
 
-#include "memory.h"
+#include "memory.inc"
 
 #define PRODUCER 0
 #define CONSUMER 1

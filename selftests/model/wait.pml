@@ -20,7 +20,7 @@
 #define WANTED  4 /* the sleeper's */
 #define ARMED   5
 
-#include "memory.h"
+#include "memory.inc"
 
 #define WAKER   0
 #define SLEEPER 1

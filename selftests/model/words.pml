@@ -27,7 +27,7 @@
 #define FINAL    7
 #define FRAME    8
 
-#include "memory.h"
+#include "memory.inc"
 
 #define CONSUMER    0
 #define PRODUCER    1
