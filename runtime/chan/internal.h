@@ -12,7 +12,7 @@
 #include "chan/tx.h"
 #include "ring/ring.h"
 
-/* Bytes pushed or released before a count is published without being flushed: see ring.h. */
+/* Bytes pushed or taken before a count is published without being flushed: see ring.h. */
 #define DX_PUBLISH_BYTES 16384U
 
 /* A peer's segments, mapped; kept as long as the peer or one of its streams needs them. */

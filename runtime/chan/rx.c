@@ -280,6 +280,8 @@ static int take(struct dx_rx *rx, struct dx_frame_view *ret_frame)
 	rx->held[d.frame] = d.bytes;
 	rx->held_bytes += d.bytes;
 	rx->held_count++;
+	rx->unpublished_bytes =
+		d.bytes < DX_PUBLISH_BYTES ? rx->unpublished_bytes + d.bytes : DX_PUBLISH_BYTES;
 	if (rx->ring.taken == 1)
 		first_read(rx, d.rows);
 	*ret_frame = (struct dx_frame_view){
@@ -363,10 +365,15 @@ void dx_rx_release(struct dx_rx *rx, uint32_t id)
 	rx->held_count--;
 	dx_log_append(&rx->log, id);
 	mark_dirty(rx);
-	/* Each release is published: the producer reuses what came back last, while it is in the caches. */
-	dx_rx_publish(rx);
-	dx_fence(DX_FENCE_WAKE);
-	dx_rx_test(rx);
+	/*
+	 * Soon: the producer reuses what came back last, while it is in the caches. But not each small frame by
+	 * itself: the fence and the line that the other core must fetch cost more than 64 bytes do.
+	 */
+	if (rx->unpublished_bytes >= DX_PUBLISH_BYTES) {
+		dx_rx_publish(rx);
+		dx_fence(DX_FENCE_WAKE);
+		dx_rx_test(rx);
+	}
 	if (rx->closing)
 		(void)dx_rx_look(rx);
 }
@@ -446,6 +453,7 @@ void dx_rx_publish(struct dx_rx *rx)
 	if (rx->ring.slots != NULL)
 		dx_ring_retire(&rx->ring);
 	dx_log_publish(&rx->log);
+	rx->unpublished_bytes = 0;
 }
 
 void dx_rx_test(struct dx_rx *rx)
