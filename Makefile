@@ -113,6 +113,8 @@ $(OUT)/.flags $(OUT)/.files $(OUT)/.prefix: FORCE
 $(OUT)/runtime/%.o: INCLUDE := -Iruntime -I$(GEN)
 $(OUT)/selftests/%.o: INCLUDE := -Iruntime -I$(GEN) -Itools
 $(OUT)/tools/%.o: INCLUDE := -Itools
+$(OUT)/tools/dsmx-bench/%.o: INCLUDE := -Itools -Iruntime
+$(OUT)/tools/dsmx-bench/%.o: SPEED := $(FAST_FLAGS)
 $(OUT)/selftests/%.o: DEFINE := -DDSMX_TOP='"$(CURDIR)"'
 # What these two have inside.
 $(OUT)/selftests/distribute_test.o: $(wildcard selftests/golden/*.txt)
@@ -162,7 +164,12 @@ $(OUT)/$1: $(call tool_obj,$1) $(TOOLS_LIB) $(OUT)/.files $(LINKS)
 endef
 $(eval $(call tool,dsmx,$(PG_QUERY) -lzstd))
 $(eval $(call tool,dsmx-worker))
-$(eval $(call tool,dsmx-bench))
+
+# The benchmark measures what is behind them, so it is linked with the objects themselves.
+BENCH_OBJ := $(if $(filter dsmx-bench,$(TOOLS)),$(call tool_obj,dsmx-bench))
+$(OUT)/dsmx-bench: $(BENCH_OBJ) $(TOOLS_LIB) $(LIB_OBJ) $(OUT)/.files
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS) -lm
 
 # Where BPF can be built: its programs as a header that has their code in it. The kernel's types are our own, so the
 # machine that builds need not be like the one that traces.
@@ -291,8 +298,6 @@ format:						## the sources in the project's format
 
 .PHONY: install clean help
 
-COMPLETION := tools/dsmx-trace/completion/dsmx-trace
-
 install: library tools $(OUT)/dsmx.pc		## library, headers, tools, pkg-config file: DESTDIR= PREFIX=
 	$(Q)install -d $(DESTDIR)$(PREFIX)/include/dsmx $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin \
 		$(DESTDIR)$(LIBEXECDIR)
@@ -304,11 +309,6 @@ install: library tools $(OUT)/dsmx.pc		## library, headers, tools, pkg-config fi
 	$(Q)install -m 644 $(OUT)/dsmx.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(Q)$(if $(TOOL_BIN),install -m 755 $(TOOL_BIN) $(DESTDIR)$(PREFIX)/bin)
 	$(Q)install -d $(DESTDIR)$(PREFIX)/share/man/man1 && install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
-	$(Q)cd $(DESTDIR)$(PREFIX)/share && \
-		install -d bash-completion/completions zsh/site-functions fish/vendor_completions.d && \
-		install -m 644 $(CURDIR)/$(COMPLETION).bash bash-completion/completions/dsmx-trace && \
-		install -m 644 $(CURDIR)/$(dir $(COMPLETION))_dsmx-trace zsh/site-functions && \
-		install -m 644 $(CURDIR)/$(COMPLETION).fish fish/vendor_completions.d
 	$(Q)$(if $(filter dsmx-worker,$(TOOLS)),install -m 755 $(OUT)/dsmx-worker $(DESTDIR)$(LIBEXECDIR))
 
 $(OUT)/dsmx.pc: runtime/dsmx.pc.in Makefile $(OUT)/.prefix

@@ -242,15 +242,10 @@ static bool on_look(struct dx_source *source)
 {
 	struct dx_service *service = DX_CONTAINER(source, struct dx_service, source);
 
-	bool news = false;
-
-	if (service->unsaid > 0)
-		dx_list_each(link, &service->queries) news |=
-			dx_client_cancel_again(DX_CONTAINER(link, struct dx_query, link));
 	if (!service->sleeping)
-		return news;
+		return false;
 	service->sleeping = false;
-	return look_for_deadlocks(service) || news;
+	return look_for_deadlocks(service);
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */

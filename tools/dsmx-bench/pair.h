@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pair.h - two processes on two processors, and what such a pair can do at most
+ */
+#ifndef DSMX_BENCH_PAIR_H
+#define DSMX_BENCH_PAIR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Numbers that a pair may give back. */
+#define PAIR_RESULTS 4
+
+struct pair {
+	void *shared; /* @shared_bytes, zeroed, lines of 128 bytes are nobody else's */
+	size_t shared_bytes;
+	const void *arg;
+	double *result; /* in shared memory: PAIR_RESULTS of them */
+};
+
+/*
+ * Run both to their end, each in a process of its own that is bound to a processor.
+ *
+ * Returns 0, or -errno after a sentence: there is one processor only, or one of them failed.
+ */
+int pair_run(size_t shared_bytes, const void *arg, void (*first)(struct pair *pair),
+             void (*second)(struct pair *pair), double ret_results[PAIR_RESULTS]);
+
+/* Median round trip of one cache line, in ns. */
+int pair_line(double *ret_ns);
+
+/* The same with a futex that both sleep on. */
+int pair_futex(double *ret_ns);
+
+/* GB/s: one copies blocks of @bytes from a hot buffer into @slots blocks in turn, the other adds up every word. */
+int pair_copy(size_t bytes, uint32_t slots, double *ret_gb);
+
+/* Blocks for about 128 MB, but not over a million. */
+uint64_t pair_blocks(size_t bytes);
+
+/* All words of a block. */
+uint64_t pair_sum(const void *block, size_t bytes);
+
+/* Before anything is timed: both processes are there. Each calls it with its number, 0 or 1. */
+void pair_meet(struct pair *pair, int number);
+
+#endif /* DSMX_BENCH_PAIR_H */
