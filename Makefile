@@ -298,6 +298,8 @@ format:						## the sources in the project's format
 
 .PHONY: install clean help
 
+COMPLETION := tools/dsmx-trace/completion/dsmx-trace
+
 install: library tools $(OUT)/dsmx.pc		## library, headers, tools, pkg-config file: DESTDIR= PREFIX=
 	$(Q)install -d $(DESTDIR)$(PREFIX)/include/dsmx $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin \
 		$(DESTDIR)$(LIBEXECDIR)
@@ -309,6 +311,11 @@ install: library tools $(OUT)/dsmx.pc		## library, headers, tools, pkg-config fi
 	$(Q)install -m 644 $(OUT)/dsmx.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(Q)$(if $(TOOL_BIN),install -m 755 $(TOOL_BIN) $(DESTDIR)$(PREFIX)/bin)
 	$(Q)install -d $(DESTDIR)$(PREFIX)/share/man/man1 && install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	$(Q)cd $(DESTDIR)$(PREFIX)/share && \
+		install -d bash-completion/completions zsh/site-functions fish/vendor_completions.d && \
+		install -m 644 $(CURDIR)/$(COMPLETION).bash bash-completion/completions/dsmx-trace && \
+		install -m 644 $(CURDIR)/$(dir $(COMPLETION))_dsmx-trace zsh/site-functions && \
+		install -m 644 $(CURDIR)/$(COMPLETION).fish fish/vendor_completions.d
 	$(Q)$(if $(filter dsmx-worker,$(TOOLS)),install -m 755 $(OUT)/dsmx-worker $(DESTDIR)$(LIBEXECDIR))
 
 $(OUT)/dsmx.pc: runtime/dsmx.pc.in Makefile $(OUT)/.prefix

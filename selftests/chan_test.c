@@ -655,6 +655,37 @@ TEST(chan_hostile_consumer,
 	}
 }
 
+TEST(chan_asked_the_predecessor,
+     "a newcomer does not answer what its predecessor was asked by one who has not heard of the death")
+{
+	struct pair p;
+	struct side *w = &p.sides[WORKER];
+	struct dx_mesh *old;
+	struct dx_reactor *reactor;
+	struct dx_rx *rx;
+
+	CHECK_EQ(setup(&p), 0);
+	CHECK_EQ(dx_rx_open(p.sides[LEADER].mesh, WORKER, &key, false, &rx, NULL), 0);
+	dx_mesh_flush(p.sides[LEADER].mesh);
+	old = w->mesh;
+	reactor = w->reactor;
+	memset(w, 0, sizeof(*w));
+	CHECK_EQ(make_side_at(w, WORKER, 20 + WORKER), 0);
+	CHECK_EQ(attach(&p, WORKER, LEADER), 0);
+	settle(&p);
+	CHECK_EQ(w->requests, 0);
+	CHECK_EQ(dx_mesh_page(w->mesh)->stale, 1);
+	dx_mesh_peer_dead(p.sides[LEADER].mesh, WORKER, 10 + WORKER);
+	CHECK_EQ(attach(&p, LEADER, WORKER), 0);
+	dx_rx_close(rx);
+	CHECK_EQ(dx_rx_open(p.sides[LEADER].mesh, WORKER, &key, false, &rx, NULL), 0);
+	settle(&p);
+	CHECK_EQ(w->requests, 1);
+	dx_mesh_free(old);
+	dx_reactor_free(reactor);
+	teardown(&p);
+}
+
 TEST(chan_held_is_taken, "a reader that waits while it holds frames says that it took them")
 {
 	struct pair p;

@@ -458,6 +458,26 @@ static inline struct dsmx_session *open_engine(const struct dsmx_session_options
 	return NULL;
 }
 
+/* Wakes that processes of the session missed, ever. */
+static inline uint64_t count_late_parks(const struct dsmx_session *session)
+{
+	uint64_t count = 0;
+
+	for (uint32_t p = 0; p < dx_mesh_peers(session->mesh); p++)
+		count += dx_mesh_peer_page(session->mesh, p)->late_parks;
+	return count;
+}
+
+/* Streams that they refused: none, but of a query that was closed meanwhile. */
+static inline uint64_t count_naks(const struct dsmx_session *session)
+{
+	uint64_t count = 0;
+
+	for (uint32_t p = 0; p < dx_mesh_peers(session->mesh); p++)
+		count += dx_mesh_peer_page(session->mesh, p)->naks;
+	return count;
+}
+
 /* Is a producer task of any query at work, in any process of the session? */
 static inline bool any_producer_runs(const struct dsmx_session *session)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Processes killed in the middle of a query: the right answer or a clear error within a second at whoever
- * survives, and nothing left behind.
+ * survives, and nothing left behind. storm_test.c does it at random moments.
  *
  * This program is its own supervisor and worker, and with --leader KIND a leader to be killed.
  */
@@ -206,47 +206,6 @@ TEST(kill_supervisor,
 		}
 		CHECK(is_gone(&group, state));
 	}
-}
-
-TEST(kill_random,
-     "a worker killed at a random moment of a finite query: the right answer, or the error")
-{
-	int answers = 0, errors = 0;
-	unsigned seed = (unsigned)getpid();
-
-	printf("# seed %u\n", seed);
-	for (int round = 0; round < 30; round++) {
-		enum kind kind = (enum kind)(round % KIND_COUNT);
-		struct timespec moment = { .tv_nsec = rand_r(&seed) % 16000000 };
-		struct dsmx_session *session;
-		struct dsmx_query *query;
-		struct dsmx_error err;
-		int64_t sum;
-		int pid, killer, r;
-
-		CHECK_EQ(open_session(2, &session, &err), 0);
-		pid = dsmx_session_worker_pid(session, (uint32_t)rand_r(&seed) % 2);
-		killer = fork();
-		if (killer == 0) {
-			(void)nanosleep(&moment, NULL);
-			(void)kill(pid, SIGKILL);
-			_exit(0);
-		}
-		r = start_query(session, kind, 1000000, &query, &err);
-		if (r == 0) {
-			r = drain(query, kind, &sum, &err);
-			dsmx_query_close(query);
-			CHECK(r != 0 || sum == sum_of(1000000));
-		}
-		answers += r == 0;
-		errors += r == -EOWNERDEAD;
-		if (r != 0 && r != -EOWNERDEAD)
-			printf("# %s: %d %s\n", kind_names[kind], r, err.message);
-		CHECK(r == 0 || r == -EOWNERDEAD);
-		(void)waitpid(killer, NULL, 0);
-		dsmx_session_close(session);
-	}
-	printf("# %d answers, %d errors\n", answers, errors);
 }
 
 /* --- the leader ------------------------------------------------------------------------------------------------ */

@@ -39,6 +39,7 @@ static const struct file files[] = {
 	{ "many", 100000, 3000, 0, 1, -1, false },
 };
 static const struct file lost = { "lost", 5000, 500, 0, 1, 4321, false };
+static const struct file one_each = { "one_each", PARTS, 1, 0, 1, -1, false };
 static const struct file crowd = { "crowd", 60000, 60000, 0, 1, -1, false };
 static const struct file halves = { "halves", 20000, 20000, 0, 1, -1, true };
 
@@ -414,6 +415,91 @@ static void check_kind(bool *ok, enum dsmx_exchange_kind kind)
 TEST(kind_hash, "hash: every row once, all rows of a key in one partition")
 {
 	check_kind(ok, DSMX_EXCHANGE_HASH);
+}
+
+TEST(kind_gather, "gather: every row once in the one partition, in the order of each task")
+{
+	check_kind(ok, DSMX_EXCHANGE_GATHER);
+}
+
+/* @rel with a column more that is the same in all rows, to join on. */
+static struct dsmx_rel *with_constant(struct dsmx_plan *plan, struct dsmx_rel *rel)
+{
+	uint32_t count = dsmx_rel_schema(rel)->field_count;
+	struct dsmx_expr *exprs[COLUMNS];
+
+	for (uint32_t i = 0; i < count; i++)
+		exprs[i] = dsmx_expr_column(plan, rel, i);
+	exprs[count] = dsmx_expr_int64(plan, 1);
+	return dsmx_rel_project(plan, rel, exprs, NULL, count + 1);
+}
+
+/* A row for each task of the fragment, by its target, joined with all rows of the file. */
+static struct dsmx_plan *broadcast_plan(const struct file *file, uint32_t tasks)
+{
+	/* Left: a file's four columns and the constant; right: those, the stamp's two, the constant. */
+	static const uint32_t columns[COLUMNS] = { 5, 6, 7, 8, 9, 10, 2, 1 };
+	const uint32_t target = 2, left_key = 4, right_key = 6;
+	struct dsmx_plan *plan = plan_new();
+	struct dsmx_rel *left = rel_file(plan, one_each.name), *right, *rel;
+	struct dsmx_expr *exprs[COLUMNS];
+
+	left = dsmx_rel_exchange(plan, DSMX_EXCHANGE_EXPLICIT, left, &target, 1, PARTS, NULL);
+	left = with_constant(plan, left);
+	right = with_constant(plan, rel_stamp(plan, rel_file(plan, file->name)));
+	right = dsmx_rel_exchange(plan, DSMX_EXCHANGE_BROADCAST, right, NULL, 0, 0, NULL);
+	rel = dsmx_rel_join(plan, DSMX_JOIN_INNER, left, right, &left_key, &right_key, 1, NULL);
+	for (uint32_t i = 0; i < COLUMNS; i++)
+		exprs[i] = dsmx_expr_column(plan, rel, columns[i]);
+	exprs[6] = dsmx_expr_cast(plan, exprs[6], file_fields[1].type);
+	rel = dsmx_rel_project(plan, rel, exprs, NULL, COLUMNS);
+	if (plan_end(plan, rel_gather(plan, columns_of(plan, rel)), tasks) == 0)
+		return plan;
+	dsmx_plan_free(plan);
+	return NULL;
+}
+
+static void check_broadcast(bool *ok, struct dsmx_session *session, const struct file *file,
+                            uint32_t workers)
+{
+	struct dsmx_plan *plan = broadcast_plan(file, workers > 1 ? workers : 3);
+	struct dsmx_error err = { 0 };
+	uint32_t count, at = 0;
+	struct row *rows;
+
+	CHECK(plan != NULL);
+	CHECK_EQ(read_rows(session, plan, PARTS * file->rows + 1, &rows, &count, NULL, &err), 0);
+	CHECK_EQ(count, PARTS * file->rows);
+	for (uint32_t i = 0; i < count; i++)
+		rows[i].consumed = rows[i].seq; /* a join keeps no order */
+	qsort(rows, count, sizeof(*rows), compare_rows);
+	for (uint32_t part = 0; part < PARTS && *ok; part++, at += file->rows) {
+		check_once(ok, file, rows + at, file->rows);
+		CHECK(file->rows == 0 ||
+		      (rows[at].consumer == part && rows[at + file->rows - 1].consumer == part));
+	}
+	free(rows);
+	dsmx_plan_free(plan);
+}
+
+TEST(kind_broadcast, "broadcast: every row once in each partition")
+{
+	make_file(&one_each);
+	for (size_t f = 0; f < DX_ARRAY_LEN(files); f++)
+		make_file(&files[f]);
+	for (size_t w = 0; w < DX_ARRAY_LEN(worker_counts); w++) {
+		struct dsmx_session_options options = engine_options(worker_counts[w]);
+		struct dsmx_session *session = open_engine(&options);
+
+		CHECK(session != NULL);
+		for (size_t f = 0; f < DX_ARRAY_LEN(files); f++) {
+			check_broadcast(ok, session, &files[f], worker_counts[w]);
+			if (!*ok)
+				printf("# %u workers, file %s\n", worker_counts[w], files[f].name);
+			CHECK(*ok);
+		}
+		dsmx_session_close(session);
+	}
 }
 
 TEST(kind_round_robin,

@@ -38,7 +38,7 @@ static bool goes_on(struct dsmx_session *session)
 	}
 	if (!fine)
 		printf("# the next query: %s\n", err.message);
-	return fine;
+	return fine && count_late_parks(session) == 0;
 }
 
 /* --- ended early ----------------------------------------------------------------------------------------------- */

@@ -394,6 +394,7 @@ TEST(restart_lease,
 	uint64_t leased;
 	int mappings;
 
+	unsetenv("DSMX_TINY"); /* a stream with one frame has none to lease */
 	CHECK_EQ(open_session(1, 1000, &session, &err), 0);
 	before = info_of(session, 0);
 	mappings = count_mappings();

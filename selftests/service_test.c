@@ -343,6 +343,32 @@ TEST(service_cancel_first,
 	teardown(&f);
 }
 
+TEST(service_cancel_without_slot, "a CANCEL that finds no slot is said as soon as there is one")
+{
+	struct fixture f;
+	struct dx_rx *rx[SIMULATED_SLOTS];
+	struct dx_query *seen;
+
+	CHECK_EQ(setup(&f), 0);
+	for (uint32_t i = 0; i < SIMULATED_SLOTS; i++) {
+		struct dx_stream_key key = key_of(&f, 0);
+
+		key.exchange = 99; /* to be refused */
+		CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, false, &rx[i], NULL), 0);
+	}
+	dx_client_cancel(f.query, f.query->procedures[0].rel, 0);
+	CHECK(f.c.processes[0].service->unsaid > 0);
+	settle(&f.c);
+	for (uint32_t i = 0; i < SIMULATED_SLOTS; i++)
+		dx_rx_close(rx[i]);
+	settle(&f.c);
+	CHECK_EQ(f.c.processes[0].service->unsaid, 0);
+	seen = seen_by_producer(&f);
+	CHECK(seen != NULL);
+	CHECK_EQ(seen->procedures[0].parts[0], DX_PART_CANCELLED);
+	teardown(&f);
+}
+
 TEST(service_storm,
      "a hundred thousand requests and cancels leave a service that answers, and nothing else")
 {
@@ -426,6 +452,67 @@ TEST(service_passive,
 	CHECK_EQ(stream->ops->poll_next(stream, &cx, &batch), 0);
 	CHECK_EQ(counts.start_streams, 0);
 	stream->ops->close(stream);
+	op->ops->free(op);
+	teardown(&f);
+}
+
+struct noting_waker {
+	struct dsmx_waker waker;
+	int wakes;
+};
+
+static void note_wake(struct dsmx_waker *waker)
+{
+	((struct noting_waker *)waker)->wakes++;
+}
+
+TEST(service_passive_all, "several tasks that wait for the same producers' end are all woken by it")
+{
+	struct fixture f;
+	struct dx_fragment fragment;
+	struct dsmx_error err = { 0 };
+	struct noting_waker wakers[3] = { { { note_wake }, 0 },
+		                          { { note_wake }, 0 },
+		                          { { note_wake }, 0 } };
+	struct dsmx_operator *op;
+	struct dsmx_stream *streams[3];
+	struct dsmx_batch batch;
+	struct dx_counts counts = { 0 };
+	struct dx_stream_key key;
+	struct dx_query *seen;
+	struct dx_rx *rx;
+
+	CHECK_EQ(setup(&f), 0);
+	key = key_of(&f, 0);
+	CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, false, &rx, NULL), 0);
+	settle(&f.c);
+	seen = seen_by_producer(&f);
+	CHECK(seen != NULL && seen->procedures[0].producers[0] != NULL);
+	dx_fragment_init(&fragment, seen, -1, 0, 1);
+	fragment.counts = &counts;
+	fragment.record = seen->procedures[0].producers[0]->record;
+	CHECK_EQ(dx_client_make(&fragment.env, seen->procedures[0].rel, &op, &err), 0);
+	for (int i = 0; i < 3; i++) {
+		struct dsmx_cx cx = { .err = &err,
+			              .slice_end_ns = UINT64_MAX,
+			              .waker = &wakers[i].waker };
+
+		CHECK_EQ(op->ops->execute(op, &cx, 99, &streams[i]), 0);
+		CHECK_EQ(streams[i]->ops->poll_next(streams[i], &cx, &batch), -EAGAIN);
+	}
+	streams[1]->ops->close(streams[1]);
+	dx_rx_close(rx);
+	for (uint32_t i = 1; i < key.partitions; i++) {
+		key.partition = i;
+		CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, true, &rx, NULL), 0);
+		dx_rx_close(rx);
+	}
+	settle(&f.c);
+	CHECK_EQ(wakers[0].wakes, 1);
+	CHECK_EQ(wakers[1].wakes, 0);
+	CHECK_EQ(wakers[2].wakes, 1);
+	streams[0]->ops->close(streams[0]);
+	streams[2]->ops->close(streams[2]);
 	op->ops->free(op);
 	teardown(&f);
 }

@@ -312,6 +312,7 @@ int main(int argc, char **argv)
 	int status;
 
 	find_self();
+	unsetenv("DSMX_TINY"); /* sizes and their limits are what is tested here */
 	if (how != NULL && strcmp(how, "unlink") == 0)
 		(void)unlink(getenv("SESSION_TEST_COPY"));
 	else if (how != NULL && argc == 2 && strcmp(argv[1], DX_SERVE_WORKER) == 0)

@@ -50,6 +50,8 @@ enum dsmx_restart {
 	DSMX_RESTART_NEVER,
 };
 
+#define DSMX_WATCHDOG_OFF UINT32_MAX
+
 enum dsmx_pages {
 	DSMX_PAGES_AUTO, /* hugetlb, else 4 KiB collapsed into huge pages, else 4 KiB */
 	DSMX_PAGES_HUGETLB,
@@ -90,6 +92,13 @@ struct dsmx_session_options {
 	uint32_t restart_reset_ms;     /* 0: 60 000 */
 	uint32_t restart_burst;        /* 0: 5 */
 	uint32_t restart_interval_ms;  /* 0: 60 000 */
+
+	/*
+	 * A worker that does not move for so long is killed, with reason WATCHDOG: one that is stopped, or whose
+	 * operator loops or waits without end (poll_next is to return after about 1 ms of work). 0: 10 000;
+	 * DSMX_WATCHDOG_OFF: none, to be able to stop it in a debugger.
+	 */
+	uint32_t watchdog_ms;
 };
 
 /* What a session will take; bytes of memory, not address space. */

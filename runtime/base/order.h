@@ -19,6 +19,7 @@
  *	STATE		owner, after what a state stands for	peer, before it relies on it
  *	LIVE		kernel, when the owner dies		watcher
  *	PARK		task, after what it parks on		whoever walks the wait-for graph
+ *	PULSE		process, in each look			supervisor: it moves, or it hangs
  *
  * Two fences (store-load, one on each side) make the wait protocol complete; DESIGN.md calls them by their
  * places. SLEEP stands between a sleeper's `wanted` and its last look, WAKE between a waker's publication
@@ -39,6 +40,7 @@ enum dx_edge {
 	DX_EDGE_STATE,
 	DX_EDGE_LIVE,
 	DX_EDGE_PARK,
+	DX_EDGE_PULSE,
 };
 
 enum dx_fence_place {

@@ -223,6 +223,7 @@ static const struct dsmx_stream_ops client_stream_ops = { client_poll, client_cl
 
 struct passive_stream {
 	struct dsmx_stream stream; /* must be first */
+	struct dx_passive passive;
 	struct dx_procedure *procedure;
 	const struct dsmx_rel *rel;
 };
@@ -235,7 +236,7 @@ static int passive_poll(struct dsmx_stream *stream, struct dsmx_cx *cx,
 	(void)ret_batch;
 	for (uint32_t t = 0; t < s->rel->exchange.producer_tasks; t++) {
 		if (s->procedure->producers[t] != NULL && s->procedure->producers[t]->running) {
-			s->procedure->passive = cx->waker;
+			s->passive.waker = cx->waker;
 			return -EAGAIN;
 		}
 	}
@@ -244,7 +245,7 @@ static int passive_poll(struct dsmx_stream *stream, struct dsmx_cx *cx,
 
 static void passive_close(struct dsmx_stream *stream)
 {
-	((struct passive_stream *)stream)->procedure->passive = NULL;
+	dx_list_unlink(&((struct passive_stream *)stream)->passive.link);
 	free(stream);
 }
 
@@ -259,6 +260,8 @@ static int execute_passive(struct client *c, struct dsmx_cx *cx, struct dsmx_str
 		                c->rel->exchange.number);
 	s->stream.ops = &passive_ops;
 	s->procedure = &c->fragment->query->procedures[c->rel->exchange.number];
+	dx_list_init(&s->passive.link);
+	dx_list_append(&s->procedure->passive, &s->passive.link);
 	s->rel = c->rel;
 	*ret_stream = &s->stream;
 	return 0;
@@ -341,6 +344,52 @@ static int client_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t
 	return open_stream(c, cx, partition, 0, x->producer_tasks, ret_stream);
 }
 
+/* Say CANCEL to one producer task. False: every slot to its process is taken now. */
+static bool say_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
+                       uint32_t partition)
+{
+	struct dx_stream_key key = key_of(query, rel, task, partition, UINT32_MAX);
+	struct dx_rx *rx;
+	int r = dx_rx_open(query->service->mesh, dx_query_place(query, rel->exchange.number, task),
+	                   &key, true, &rx, NULL);
+
+	if (r == 0)
+		dx_rx_close(rx);
+	return r == 0 || r == -EOWNERDEAD; /* a dead one needs no news */
+}
+
+/* Kept until there is a slot: a producer that is not told keeps rows which nobody will read. */
+static void cancel_later(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
+                         uint32_t partition)
+{
+	struct dx_unsaid *u = malloc(sizeof(*u));
+
+	if (u == NULL)
+		return;
+	*u = (struct dx_unsaid){ .rel = rel, .task = task, .partition = partition };
+	dx_list_init(&u->link);
+	dx_list_append(&query->unsaid, &u->link);
+	query->service->unsaid++;
+}
+
+bool dx_client_cancel_again(struct dx_query *query)
+{
+	bool news = false;
+
+	dx_list_each(link, &query->unsaid)
+	{
+		struct dx_unsaid *u = DX_CONTAINER(link, struct dx_unsaid, link);
+
+		if (!query->closing && !say_cancel(query, u->rel, u->task, u->partition))
+			continue;
+		dx_list_unlink(&u->link);
+		free(u);
+		query->service->unsaid--;
+		news = true;
+	}
+	return news;
+}
+
 void dx_client_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32_t partition)
 {
 	const struct dx_exchange *x = &rel->exchange;
@@ -348,16 +397,8 @@ void dx_client_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32
 	if (query->closing || partition >= x->partitions)
 		return;
 	for (uint32_t t = 0; t < x->producer_tasks; t++) {
-		struct dx_stream_key key = key_of(query, rel, t, partition, UINT32_MAX);
-		struct dx_rx *rx;
-
-		if (!dx_exchange_connects(x, t, partition))
-			continue;
-
-		/* A producer that cannot be told is dead, or has no room for news of this query. */
-		if (dx_rx_open(query->service->mesh, dx_query_place(query, x->number, t), &key,
-		               true, &rx, NULL) == 0)
-			dx_rx_close(rx);
+		if (dx_exchange_connects(x, t, partition) && !say_cancel(query, rel, t, partition))
+			cancel_later(query, rel, t, partition);
 	}
 }
 

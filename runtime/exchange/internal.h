@@ -31,6 +31,7 @@ struct dx_service {
 	bool sleeping;
 	bool hold_deadlocks; /* for inspection: DSMX_HOLD_DEADLOCKS */
 	struct dx_list queries;
+	uint32_t unsaid;     /* of all queries: see struct dx_unsaid */
 	uint64_t next_query; /* leader */
 	uint64_t closed_seen[DSMX_ABI_QUERIES];
 };
@@ -42,6 +43,12 @@ enum dx_part_state {
 	DX_PART_CANCELLED, /* before it was started: its rows are dropped */
 };
 
+/* A task that executed a partition which is not its own. */
+struct dx_passive {
+	struct dx_list link;
+	struct dsmx_waker *waker; /* NULL: it does not wait */
+};
+
 /* An exchange of a plan, as something that this process can be asked to run. */
 struct dx_procedure {
 	const struct dsmx_rel *rel;
@@ -49,7 +56,7 @@ struct dx_procedure {
 	bool leader_only;
 	struct dx_producer **producers; /* by task; NULL: never started here */
 	uint8_t *parts;                 /* enum dx_part_state by task and partition */
-	struct dsmx_waker *passive;     /* waits for the end of the producers here */
+	struct dx_list passive;         /* those that wait for the end of the producers here */
 };
 
 /* What the consumers of one fragment count: a producer's task record, or the root's. */
@@ -62,8 +69,17 @@ struct dx_fragment {
 	struct dsmx_task_abi *record;
 };
 
+/* A CANCEL that found no slot. */
+struct dx_unsaid {
+	struct dx_list link;
+	const struct dsmx_rel *rel;
+	uint32_t task;
+	uint32_t partition;
+};
+
 struct dx_query {
 	struct dx_list link;
+	struct dx_list unsaid;
 	struct dx_service *service;
 	uint64_t id;
 	uint32_t record; /* index in the leader's records */
@@ -168,6 +184,8 @@ int dx_client_make(struct dx_exec_env *env, const struct dsmx_rel *rel,
                    struct dsmx_operator **ret_operator, struct dsmx_error *err) DX_MUST_CHECK;
 /* Say CANCEL for every stream that partition @partition of an exchange would have read. */
 void dx_client_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32_t partition);
+/* What found no slot before; when the query is closing, forget it. Returns whether anything was said. */
+bool dx_client_cancel_again(struct dx_query *query);
 
 /* --- producer.c --- */
 int dx_producer_start(struct dx_query *query, uint32_t exchange, uint32_t task, uint64_t recv_ns,

@@ -484,8 +484,13 @@ static void end(struct dx_task *task, int result, const struct dsmx_error *err)
 	struct dx_producer *p = DX_CONTAINER(task, struct dx_producer, task);
 
 	p->running = false;
-	if (p->procedure->passive != NULL)
-		p->procedure->passive->wake(p->procedure->passive);
+	dx_list_each(link, &p->procedure->passive)
+	{
+		struct dx_passive *passive = DX_CONTAINER(link, struct dx_passive, link);
+
+		if (passive->waker != NULL)
+			passive->waker->wake(passive->waker);
+	}
 	if (result < 0) {
 		struct dsmx_error why = *err;
 

@@ -46,6 +46,7 @@ static int register_all(struct dx_query *q)
 		size_t tasks = rel->exchange.producer_tasks;
 
 		p->rel = rel;
+		dx_list_init(&p->passive);
 		q->procedure_count++;
 		p->schema_hash = dx_schema_hash(&rel->schema);
 		p->leader_only = dx_plan_leader_only(q->plan, i);
@@ -131,6 +132,7 @@ static int load(struct dx_service *service, const void *bytes, size_t len, struc
 
 	q->service = service;
 	dx_list_init(&q->link);
+	dx_list_init(&q->unsaid);
 	if (dx_plan_hash(bytes, len) != q->plan_hash)
 		return dx_error(err, -EBADMSG,
 		                "the plan's bytes do not have the hash that was announced");
@@ -154,6 +156,7 @@ void dx_query_free(struct dx_query *q)
 {
 	q->closing = true;
 	free_procedures(q);
+	(void)dx_client_cancel_again(q);
 	dx_record_drop(q->root_record);
 	if (!q->plan_taken)
 		dsmx_plan_free(q->plan);

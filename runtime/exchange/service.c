@@ -242,10 +242,15 @@ static bool on_look(struct dx_source *source)
 {
 	struct dx_service *service = DX_CONTAINER(source, struct dx_service, source);
 
+	bool news = false;
+
+	if (service->unsaid > 0)
+		dx_list_each(link, &service->queries) news |=
+			dx_client_cancel_again(DX_CONTAINER(link, struct dx_query, link));
 	if (!service->sleeping)
-		return false;
+		return news;
 	service->sleeping = false;
-	return look_for_deadlocks(service);
+	return look_for_deadlocks(service) || news;
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */

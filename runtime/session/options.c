@@ -18,6 +18,8 @@
 #define DEFAULT_RESTART_DELAY_MS     100U
 #define DEFAULT_RESTART_MAX_DELAY_MS 30000U
 #define DEFAULT_RESTART_RESET_MS     60000U
+#define DEFAULT_WATCHDOG_MS          10000U
+#define WATCHDOG_MIN_MS              200U
 #define DEFAULT_RESTART_BURST        5U
 #define DEFAULT_RESTART_INTERVAL_MS  60000U
 #define START_TIMEOUT_MAX_MS         (24ULL * 3600 * 1000)
@@ -57,6 +59,11 @@ static int check_numbers(const struct dsmx_session_options *o, struct dsmx_error
 	if (o->start_timeout_ms > START_TIMEOUT_MAX_MS)
 		return dx_error(err, -EINVAL, "start_timeout_ms: %llu, but a day is the most",
 		                (unsigned long long)o->start_timeout_ms);
+	if (o->watchdog_ms < WATCHDOG_MIN_MS)
+		return dx_error(err, -EINVAL,
+		                "watchdog_ms: %u, but %u are the least: a worker that sleeps "
+		                "moves every 100 ms",
+		                o->watchdog_ms, WATCHDOG_MIN_MS);
 	params = dx_session_mesh_params(o, 1);
 	r = dx_mesh_check(&params, err);
 	if (r != 0)
@@ -117,6 +124,8 @@ static void set_restart(struct dsmx_session_options *o)
 		o->restart_burst = DEFAULT_RESTART_BURST;
 	if (o->restart_interval_ms == 0)
 		o->restart_interval_ms = DEFAULT_RESTART_INTERVAL_MS;
+	if (o->watchdog_ms == 0)
+		o->watchdog_ms = DEFAULT_WATCHDOG_MS;
 }
 
 int dx_session_options(const struct dsmx_session_options *options,

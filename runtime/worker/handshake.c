@@ -40,6 +40,7 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 	put_number(message, "RESTART_RESET_MS", start->restart.reset_ms);
 	put_number(message, "RESTART_BURST", start->restart.burst);
 	put_number(message, "RESTART_INTERVAL_MS", start->restart.interval_ms);
+	put_number(message, "WATCHDOG_MS", start->watchdog_ms);
 	dx_message_put(message, "WORKER_PATH", "%s", start->worker_path);
 	if (start->cgroup_root != NULL)
 		dx_message_put(message, "CGROUP_ROOT", "%s", start->cgroup_root);
@@ -103,6 +104,7 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 	    dx_message_number(message, "EPOCH", UINT64_MAX, &start.epoch) != 0 ||
 	    dx_message_number(message, "DATA_BYTES", UINT64_MAX, &start.data_bytes) != 0 ||
 	    dx_message_number(message, "MEMORY_MAX", UINT64_MAX, &start.memory_max) != 0 ||
+	    dx_message_number(message, "WATCHDOG_MS", UINT32_MAX, &start.watchdog_ms) != 0 ||
 	    dx_message_number(message, "START_TIMEOUT_MS", UINT32_MAX, &start.start_timeout_ms) !=
 	            0)
 		return dx_error(err, -EPROTO,

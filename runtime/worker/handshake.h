@@ -57,6 +57,7 @@ struct dx_start {
 	uint64_t memory_max;
 	uint64_t start_timeout_ms;
 	struct dx_restart restart;
+	uint64_t watchdog_ms; /* 0: none */
 	const char *worker_path;
 	const char *cgroup_root; /* NULL: none named */
 	const char *plugins[DX_PLUGINS_MAX + 1];

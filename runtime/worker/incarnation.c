@@ -314,6 +314,7 @@ static void reap(struct dx_worker *worker)
 	dx_cgroup_leaf_read(&worker->leaf, &usage);
 	dx_verdict_make(worker, &info, &usage, &worker->verdict);
 	worker->verdict.restart_ms = restart_ms(worker, worker->verdict.reason);
+	dx_watch_forget(worker);
 	dx_offer_close(&worker->offer);
 	dx_supervisor_worker_exited(worker->supervisor, worker);
 	worker->leaf_deadline_ns = now_ns(worker) + LEAF_GIVE_UP;

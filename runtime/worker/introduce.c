@@ -170,6 +170,7 @@ static void tell_open(struct dx_supervisor *supervisor)
 	struct dx_message *out = &supervisor->out;
 
 	supervisor->open = true;
+	dx_watch_start(supervisor);
 	dx_message_start(out);
 	dx_message_put(out, "OPEN", "1");
 	dx_message_put(out, "ISOLATION", "%s", dx_cgroup_str(&supervisor->group));

@@ -3,7 +3,8 @@
  * The supervisor: a small process between leader and workers.
  *
  * It owns the cgroups, the sockets to everybody and the entry in the registry; it is the parent of the workers.
- * It maps nobody's memory: descriptors of segments only pass through. It outlives the leader by as long as it
+ * It maps nobody's data: descriptors of segments only pass through, and of each worker's page it reads the pulse
+ * (watchdog.c). It outlives the leader by as long as it
  * takes to end the workers and to remove the groups, whatever the leader died of.
  *
  *	start	enter the session, make its groups, start all workers at once
@@ -305,6 +306,8 @@ static struct dx_supervisor *new_supervisor(int control)
 	supervisor->introduce.fire = dx_introduce_late;
 	dx_list_init(&supervisor->sweep.link);
 	dx_list_init(&supervisor->introduce.link);
+	supervisor->watch.fire = dx_watch_look;
+	dx_list_init(&supervisor->watch.link);
 	dx_offer_close(&supervisor->offer);
 	for (uint32_t i = 0; i < DSMX_WORKERS_MAX; i++) {
 		struct dx_worker *worker = &supervisor->workers[i];
@@ -316,6 +319,7 @@ static struct dx_supervisor *new_supervisor(int control)
 		worker->leaf.fd = -1;
 		worker->leaf.v1_procs = -1;
 		worker->timer.fire = dx_worker_timeout;
+		worker->page.fd = -1;
 		worker->history.random = dx_now_ns() + i + 1;
 		dx_list_init(&worker->timer.link);
 		dx_offer_close(&worker->offer);
@@ -330,6 +334,7 @@ static void free_supervisor(struct dx_supervisor *supervisor)
 		dx_reactor_remove_source(supervisor->reactor, &supervisor->source);
 		dx_timer_stop(&supervisor->sweep);
 		dx_timer_stop(&supervisor->introduce);
+		dx_timer_stop(&supervisor->watch);
 		dx_unlisten(supervisor->reactor, &supervisor->control);
 		dx_unlisten(supervisor->reactor, &supervisor->leader);
 		dx_reactor_free(supervisor->reactor);

@@ -3,7 +3,7 @@
  * supervisor.h - the process that owns the workers and their cgroups
  *
  * Private to supervisor.c (the session: leader, start, end), introduce.c (everybody to everybody), incarnation.c
- * (the life of a worker) and verdict.c (how it ended).
+ * (the life of a worker), watchdog.c (does it move?) and verdict.c (how it ended).
  */
 #ifndef DX_WORKER_SUPERVISOR_H
 #define DX_WORKER_SUPERVISOR_H
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "shm/segment.h"
 #include "task/task.h"
 #include "worker/cgroup.h"
 #include "worker/handshake.h"
@@ -64,6 +65,9 @@ struct dx_worker {
 	struct dx_verdict verdict; /* of the last incarnation that ended */
 	uint64_t ready_ns;         /* when it became READY; 0: it is not yet */
 	struct dx_restart_history history;
+	struct dx_segment page; /* watched; base NULL: not mapped */
+	uint32_t pulse;         /* the last that was seen */
+	uint32_t still;         /* looks since it moved */
 };
 
 struct dx_supervisor {
@@ -86,6 +90,7 @@ struct dx_supervisor {
 	struct dx_timer sweep;
 	uint32_t sweeps;
 	struct dx_timer introduce;
+	struct dx_timer watch;
 	struct dx_message in;  /* the one that is being heard: its descriptors are ours */
 	struct dx_message out; /* the one that is being made */
 	struct dx_worker workers[DSMX_WORKERS_MAX];
@@ -117,6 +122,15 @@ void dx_introduce_begin(struct dx_supervisor *supervisor, struct dx_worker *late
 void dx_introduce_finish(struct dx_supervisor *supervisor);
 /* Fired by supervisor->introduce. */
 void dx_introduce_late(struct dx_timer *timer);
+
+/* --- watchdog.c */
+
+/* The session is open: look at the workers' pulses from now on. */
+void dx_watch_start(struct dx_supervisor *supervisor);
+/* Fired by supervisor->watch. */
+void dx_watch_look(struct dx_timer *timer);
+/* An incarnation is over. */
+void dx_watch_forget(struct dx_worker *worker);
 
 /* --- verdict.c */
 

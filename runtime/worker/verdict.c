@@ -68,6 +68,10 @@ static void describe(const struct dx_worker *worker, const struct dx_cgroup_usag
 	case DSMX_EXIT_STOP_TIMEOUT:
 		(void)snprintf(how, sizeof(how), "did not stop in time and was killed");
 		break;
+	case DSMX_EXIT_WATCHDOG:
+		(void)snprintf(how, sizeof(how), "did not move for %llu ms and was killed",
+		               (unsigned long long)worker->supervisor->start.watchdog_ms);
+		break;
 	case DSMX_EXIT_PROTOCOL:
 		(void)snprintf(how, sizeof(how), "broke the protocol");
 		break;

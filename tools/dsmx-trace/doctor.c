@@ -9,7 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "trace.h"
+#include "source.h"
 
 #define CAP_BIT_SYS_ADMIN 21
 #define CAP_BIT_PERFMON   38
@@ -144,10 +144,37 @@ static struct finding look_at_uprobes(void)
 	return f;
 }
 
+static struct finding look_at_programs(void)
+{
+	struct finding f = { .what = "programs" };
+	bool scheduler;
+	int r = kernel_try(&scheduler);
+
+	f.works = r == 0;
+	if (!kernel_is_built())
+		snprintf(
+			f.text, sizeof(f.text),
+			"built without BPF: install clang, bpftool and libbpf-dev, and build again");
+	else if (r == -EPERM || r == -EACCES)
+		snprintf(
+			f.text, sizeof(f.text),
+			"may not be loaded: see capabilities; top, stat, hist and why work without");
+	else if (r < 0)
+		snprintf(f.text, sizeof(f.text), "are not loaded by this kernel: %s", strerror(-r));
+	else
+		snprintf(f.text, sizeof(f.text),
+		         "load: slow, follow, record, export and hist -k work%s",
+		         scheduler ? ", with times asleep and waiting"
+		                   : ", without times asleep and waiting");
+	return f;
+}
+
 int doctor_main(const struct trace_options *options)
 {
-	struct finding findings[] = { look_at_sessions(options), look_at_caps(), look_at_btf(),
-		                      look_at_lockdown(), look_at_uprobes() };
+	struct finding findings[] = {
+		look_at_sessions(options), look_at_caps(),    look_at_btf(),
+		look_at_lockdown(),        look_at_uprobes(), look_at_programs()
+	};
 
 	for (size_t i = 0; i < sizeof(findings) / sizeof(findings[0]); i++)
 		show(options, &findings[i]);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../lib/hist.h"
+#include "dsmx/error.h"
 #include "source.h"
 
 /* --- text ----------------------------------------------------------------------------------------------------------- */
@@ -19,6 +20,38 @@ static void split_text(FILE *to, const char *name, const struct ss_split *split,
 	        hist_time(all_ns > off_ns ? all_ns - off_ns : 0, text[2]));
 }
 
+/* What is no stream, in words. Their arguments are in the fields of a stream's name: see dsmx/trace.h. */
+static void other_text(FILE *to, const struct ss_event *e)
+{
+	uint64_t session = e->key.session;
+	char peer[16];
+
+	switch (e->probe) {
+	case DSMX_PROBE_query_start:
+	case DSMX_PROBE_query_end:
+		fprintf(to, "%016" PRIx64 " query %" PRIu64 " %s\n", session,
+		        (uint64_t)e->key.query,
+		        e->probe == DSMX_PROBE_query_start ? "starts" : "is closed");
+		break;
+	case DSMX_PROBE_worker_start:
+		fprintf(to, "%016" PRIx64 " %s starts as process %u\n", session,
+		        peer_name((uint32_t)e->key.query, peer), e->key.task);
+		break;
+	case DSMX_PROBE_worker_exit:
+		fprintf(to, "%016" PRIx64 " %s, process %u, is gone: %s, status %" PRIu64 "\n",
+		        session, peer_name((uint32_t)e->key.query, peer), e->key.task,
+		        dsmx_exit_reason_str((int)e->key.partition), (uint64_t)e->value);
+		break;
+	default:
+		fprintf(to,
+		        "%016" PRIx64 " query %" PRIu64 " %s of stream %u.%u>%u: %" PRId64
+		        ", by thread %u\n",
+		        session, (uint64_t)e->key.query, probe_names[e->probe], e->key.exchange,
+		        e->key.task, e->key.partition, (int64_t)e->value, e->tid);
+		break;
+	}
+}
+
 void event_text(FILE *to, const struct ss_event *e)
 {
 	uint64_t ns[DSMX_STREAM_PHASES];
@@ -26,9 +59,7 @@ void event_text(FILE *to, const struct ss_event *e)
 
 	fprintf(to, "%.6f ", (double)e->at_ns / 1e9);
 	if (!event_phases(e, ns)) {
-		fprintf(to, "%s %016" PRIx64 " %" PRIu64 " %u %u %u %" PRId64 " by thread %u\n",
-		        probe_names[e->probe], (uint64_t)e->key.session, (uint64_t)e->key.query,
-		        e->key.exchange, e->key.task, e->key.partition, (int64_t)e->value, e->tid);
+		other_text(to, e);
 		return;
 	}
 	fprintf(to, "%016" PRIx64 " query %" PRIu64 " stream %u.%u>%u: %s",

@@ -103,6 +103,16 @@ static void write_lines(FILE *to, const struct trace_options *options,
 	        sum->under_way);
 }
 
+/* By when it began: a stream, unlike other events, is heard of when it is read. */
+static int by_time(const void *a, const void *b)
+{
+	const struct ss_event *x = a, *y = b;
+	uint64_t x_ns = x->probe == DSMX_PROBE_ss_read ? x->stamps_ns[0] : x->at_ns;
+	uint64_t y_ns = y->probe == DSMX_PROBE_ss_read ? y->stamps_ns[0] : y->at_ns;
+
+	return x_ns < y_ns ? -1 : x_ns > y_ns;
+}
+
 int export_main(const struct trace_options *options)
 {
 	struct event_list events = { .count = 0 };
@@ -118,6 +128,8 @@ int export_main(const struct trace_options *options)
 		status = EXIT_ERROR;
 	}
 	if (status == EXIT_OK) {
+		if (events.count > 0)
+			qsort(events.list, events.count, sizeof(*events.list), by_time);
 		if (options->format == FORMAT_CHROME)
 			write_chrome(to, &events, &sum);
 		else if (options->format == FORMAT_HTML)

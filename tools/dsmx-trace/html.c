@@ -144,14 +144,16 @@ static void write_histogram(FILE *to, const struct dsmx_phases *phases, int phas
 	        hist_phase_names[phase], hist_phase_words[phase], WIDTH, BARS + 34);
 	for (int b = first; b <= last; b++) {
 		double height = (double)buckets[b] * BARS / (double)most;
-		int x = (b - first) * 48;
+		int step = WIDTH / (last - first + 1) < 48 ? WIDTH / (last - first + 1) : 48;
+		int x = (b - first) * step;
 		char text[HIST_TIME_LEN];
 
 		fprintf(to,
-		        "<rect x=\"%d\" y=\"%.1f\" width=\"44\" height=\"%.1f\" fill=\"%s\"/><text x=\"%d\" "
+		        "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\" fill=\"%s\"/><text x=\"%d\" "
 		        "y=\"%.1f\">%" PRIu64 "</text><text x=\"%d\" y=\"%d\">%s</text>\n",
-		        x, BARS + 14 - height, height, colours[phase], x, BARS + 11 - height,
-		        buckets[b], x, BARS + 28, hist_time(b == 0 ? 0 : 1ULL << b, text));
+		        x, BARS + 14 - height, step - 4, height, colours[phase], x,
+		        BARS + 11 - height, buckets[b], x, BARS + 28,
+		        hist_time(b == 0 ? 0 : 1ULL << b, text));
 	}
 	fputs("</svg>\n", to);
 }

@@ -373,6 +373,22 @@ static void watch(struct kernel *k)
 	}
 }
 
+int kernel_try(bool *ret_scheduler)
+{
+	struct trace_options options = { .phase = -1 };
+	struct source_ops ops = { .event = NULL };
+	struct kernel k = { .options = &options, .ops = &ops };
+	int r;
+
+	(void)libbpf_set_print(be_silent);
+	r = load_with(&k, true, true);
+	if (r < 0)
+		r = load_with(&k, false, false);
+	*ret_scheduler = k.has_scheduler;
+	startstream_bpf__destroy(k.bpf);
+	return r;
+}
+
 int kernel_run(const struct trace_options *options, const struct source_ops *ops,
                struct source_sum *ret_sum)
 {
@@ -398,9 +414,17 @@ int kernel_run(const struct trace_options *options, const struct source_ops *ops
 
 #else
 
+#include <errno.h>
+
 bool kernel_is_built(void)
 {
 	return false;
+}
+
+int kernel_try(bool *ret_scheduler)
+{
+	*ret_scheduler = false;
+	return -EOPNOTSUPP;
 }
 
 int kernel_run(const struct trace_options *options, const struct source_ops *ops,

@@ -35,6 +35,8 @@ int source_run(const struct trace_options *options, const struct source_ops *ops
 int kernel_run(const struct trace_options *options, const struct source_ops *ops,
                struct source_sum *ret_sum);
 bool kernel_is_built(void);
+/* Do the programs load here? With the scheduler's times or at least without: @ret_scheduler. 0 or -errno. */
+int kernel_try(bool *ret_scheduler);
 
 extern const char *const loss_texts[SS_LOSS_COUNT];
 extern const char *const loss_names[SS_LOSS_COUNT];
