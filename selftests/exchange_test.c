@@ -526,6 +526,35 @@ TEST(exchange_lazy, "a join without build rows never starts what produces its ot
 	}
 }
 
+TEST(exchange_unwanted, "rows for tasks that do not want them hold up nobody, and go to no file")
+{
+	static const uint32_t workers[] = { 0, 1, 2, 8 };
+	static const uint32_t key = 0;
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(workers); i++) {
+		struct dsmx_session_options options = engine_options(workers[i]);
+		struct dsmx_session *session = open_engine(&options);
+		struct dsmx_exchange_config config = { .credit_bytes = 64 << 10 };
+		struct dsmx_plan *plan = plan_new();
+		struct dsmx_rel *left = rel_series(plan, 1000000, 1000);
+		struct dsmx_rel *right = rel_series(plan, 1, 1);
+		struct outcome o;
+
+		left = rel_hash(plan, left, key, &config);
+		right = rel_hash(plan, right, key, &config);
+		left = dsmx_rel_join(plan, DSMX_JOIN_INNER, left, right, &key, &key, 1, NULL);
+		CHECK_EQ(plan_end(plan, rel_gather(plan, left), 4), 0);
+		o = run_plan(session, plan, NULL);
+		CHECK_EQ(o.code, 0);
+		CHECK_EQ(o.rows, 1000);
+		CHECK_EQ(o.stats.overflow_bytes, 0);
+		CHECK_EQ(o.stats.producer_tasks, 4 + 1 + 1);
+		CHECK_EQ(o.stats.streams_opened, 4 + 4 + 1);
+		dsmx_plan_free(plan);
+		dsmx_session_close(session);
+	}
+}
+
 TEST(exchange_not_before_next,
      "between the start and the first next nothing is asked for and nothing runs")
 {
