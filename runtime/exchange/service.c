@@ -117,6 +117,9 @@ static int start(struct dx_query *q, struct dx_procedure *p, uint32_t peer, uint
 		r = dx_producer_start(q, req->exchange, req->task, dx_now_ns(), producer, err);
 		if (r < 0)
 			return r;
+		for (uint32_t i = 0; i < p->rel->exchange.partitions; i++)
+			if (*part_of(p, req->task, i) == DX_PART_CANCELLED)
+				dx_producer_cancel(*producer, i);
 	}
 	r = dx_tx_open(q->service->mesh, peer, slot, word, req,
 	               dx_record_index(q->service->mesh, (*producer)->record),
