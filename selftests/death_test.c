@@ -161,7 +161,8 @@ static int lead(const char *workers)
 	}
 	dsmx_session_info(session, &info);
 	printf("session %llu %d\nisolation %s\ngroup %s\nmemory %s\n", (unsigned long long)info.id,
-	       info.supervisor_pid, info.isolation, session->group.v2, session->group.v1_memory);
+	       info.supervisor_pid, info.isolation, session->group.v2,
+	       session->group.v1[DX_V1_MEMORY]);
 	for (uint32_t w = 0; w < info.workers; w++)
 		printf("worker %d\n", dsmx_session_worker_pid(session, w));
 	if (getenv("DEATH_TEST") != NULL && strcmp(getenv("DEATH_TEST"), "fork") == 0) {
@@ -193,7 +194,7 @@ static void hear_line(struct leader *leader, const char *line)
 		leader->child = pid;
 	} else if (sscanf(line, "isolation %31[^\n]", leader->isolation) != 1 &&
 	           sscanf(line, "group %511s", leader->group.v2) != 1 &&
-	           sscanf(line, "memory %511s", leader->group.v1_memory) != 1) {
+	           sscanf(line, "memory %511s", leader->group.v1[DX_V1_MEMORY]) != 1) {
 		size_t len = strlen(leader->log);
 
 		(void)snprintf(leader->log + len, sizeof(leader->log) - len, "%s", line);
@@ -482,7 +483,7 @@ TEST(death_delegated, "an ordinary user's session has cgroups in the group that 
 
 	if (geteuid() != 0)
 		SKIP("only root can delegate a cgroup");
-	CHECK_EQ(dx_cgroup_find(NULL, 1, &group, missing, NULL), 0);
+	CHECK_EQ(dx_cgroup_find(NULL, 1, &(struct dx_limits){ 0 }, &group, missing, NULL), 0);
 	if (group.v2[0] == '\0')
 		SKIP("no cgroups: %s", missing);
 	*strstr(group.v2, "/dsmx/") = '\0';

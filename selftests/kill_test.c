@@ -84,7 +84,7 @@ static bool is_gone(const struct dx_cgroup *group, const char *state)
 	struct stat st;
 
 	return (group->v2[0] == '\0' || stat(group->v2, &st) != 0) &&
-	       (group->v1_memory[0] == '\0' || stat(group->v1_memory, &st) != 0) &&
+	       (group->v1[DX_V1_MEMORY][0] == '\0' || stat(group->v1[DX_V1_MEMORY], &st) != 0) &&
 	       stat(state, &st) != 0;
 }
 
@@ -231,7 +231,7 @@ static int lead(enum kind kind)
 	printf("%d %d %d %s %s %s\n", info.supervisor_pid, dsmx_session_worker_pid(session, 0),
 	       dsmx_session_worker_pid(session, 1), session->state_path,
 	       session->group.v2[0] != '\0' ? session->group.v2 : "-",
-	       session->group.v1_memory[0] != '\0' ? session->group.v1_memory : "-");
+	       session->group.v1[DX_V1_MEMORY][0] != '\0' ? session->group.v1[DX_V1_MEMORY] : "-");
 	(void)fflush(stdout);
 	do
 		r = dsmx_query_next_batch(query, -1, &batch, &err);
@@ -263,7 +263,7 @@ TEST(kill_leader,
 		said = fdopen(out[0], "r");
 		CHECK(fgets(line, sizeof(line), said) != NULL);
 		CHECK_EQ(sscanf(line, "%d %d %d %511s %511s %511s", &pids[0], &pids[1], &pids[2],
-		                state, group.v2, group.v1_memory),
+		                state, group.v2, group.v1[DX_V1_MEMORY]),
 		         6);
 		for (int i = 0; i < 3; i++)
 			pidfds[i] = dx_pidfd_open(pids[i]);

@@ -93,7 +93,7 @@ static inline bool is_dir(const char *path)
 
 static inline bool groups_gone(const struct dx_cgroup *group)
 {
-	return !is_dir(group->v2) && !is_dir(group->v1_memory);
+	return !is_dir(group->v2) && !is_dir(group->v1[DX_V1_MEMORY]);
 }
 
 /* The end of a process within a second of now. */

@@ -145,7 +145,7 @@ static int lead(void)
 		return KSFT_FAIL;
 	printf("%llx %s %s %s\n", (unsigned long long)session->id, session->state_path,
 	       session->group.v2[0] != '\0' ? session->group.v2 : "-",
-	       session->group.v1_memory[0] != '\0' ? session->group.v1_memory : "-");
+	       session->group.v1[DX_V1_MEMORY][0] != '\0' ? session->group.v1[DX_V1_MEMORY] : "-");
 	(void)fflush(stdout);
 	(void)run_queries(session, 1000, &right, &err);
 	return KSFT_FAIL;
@@ -184,7 +184,8 @@ static void kill_leader(bool *ok, unsigned moment_ns, struct tally *tally)
 	} while (n > 0);
 	(void)close(out[0]);
 	tally->errors++;
-	if (sscanf(line, "%llx %511s %511s %511s", &id, state, group.v2, group.v1_memory) != 4)
+	if (sscanf(line, "%llx %511s %511s %511s", &id, state, group.v2, group.v1[DX_V1_MEMORY]) !=
+	    4)
 		return; /* it died while it opened */
 	CHECK(SOON(count_processes(id) == 0));
 	CHECK(SOON(groups_gone(&group)));

@@ -202,7 +202,9 @@ static const struct dx_start start_sample = {
 	.pages = DSMX_PAGES_COLLAPSED,
 	.wait = DSMX_WAIT_FUTEX,
 	.isolation = DSMX_ISOLATION_CGROUP,
-	.memory_max = 1ULL << 40,
+	.limits = { .memory_max = 1ULL << 40, .cpu_percent = 150, .pids_max = 7, .cpus = "0-1" },
+	.restart = { DSMX_RESTART_ALWAYS, 1, 2, 3, 4, 5 },
+	.watchdog_ms = 3000,
 	.start_timeout_ms = 10000,
 	.worker_path = "/usr/libexec/dsmx-worker",
 	.cgroup_root = "/sys/fs/cgroup/x",
@@ -220,7 +222,12 @@ TEST(start_round_trip, "the parameters of START are read as they were written")
 	CHECK_EQ(dx_start_get(&message, &got, NULL), 0);
 	CHECK(got.session == start_sample.session && got.epoch == 12 && got.self == 3);
 	CHECK(got.workers == 5 && got.slots == 64 && got.frames == 32 && got.tasks == 256);
-	CHECK(got.data_bytes == 1 << 24 && got.memory_max == 1ULL << 40);
+	CHECK(got.data_bytes == 1 << 24 && got.limits.memory_max == 1ULL << 40);
+	CHECK(got.limits.pids_max == 7 && got.limits.cpu_percent == 150);
+	CHECK_STR(got.limits.cpus, "0-1");
+	CHECK(got.watchdog_ms == 3000 && got.restart.policy == DSMX_RESTART_ALWAYS);
+	CHECK(got.restart.delay_ms == 1 && got.restart.max_delay_ms == 2);
+	CHECK(got.restart.reset_ms == 3 && got.restart.burst == 4 && got.restart.interval_ms == 5);
 	CHECK(got.pages == DSMX_PAGES_COLLAPSED && got.wait == DSMX_WAIT_FUTEX);
 	CHECK(got.isolation == DSMX_ISOLATION_CGROUP && got.start_timeout_ms == 10000);
 	CHECK_STR(got.worker_path, start_sample.worker_path);
@@ -255,8 +262,8 @@ TEST(start_refused,
 	     line = strchr(line, '\n') + 1) {
 		size_t at = (size_t)(line - whole.text);
 		size_t len = (size_t)(strchr(line, '\n') + 1 - line);
-		bool optional =
-			strncmp(line, "CGROUP_ROOT", 11) == 0 || strncmp(line, "PLUGIN", 6) == 0;
+		bool optional = strncmp(line, "CGROUP_ROOT", 11) == 0 ||
+		                strncmp(line, "CPUS", 4) == 0 || strncmp(line, "PLUGIN", 6) == 0;
 
 		message = whole;
 		memmove(message.text + at, message.text + at + len, whole.len - at - len);
@@ -372,7 +379,7 @@ static int run_shell(bool detached, const char *command, struct dx_process *ret_
 	char sh[] = "sh", flag[] = "-c", text[256];
 	char *argv[] = { sh, flag, text, NULL };
 	struct dx_spawn spawn = {
-		.path = "/bin/sh", .argv = argv, .cgroup_fd = -1, .v1_procs = -1, .no_core = true
+		.path = "/bin/sh", .argv = argv, .cgroup_fd = -1, .no_core = true
 	};
 	int ends[2], r;
 	ssize_t n;
@@ -488,9 +495,7 @@ TEST(spawn_exec_failed,
 {
 	char name[] = "none";
 	char *argv[] = { name, NULL };
-	struct dx_spawn spawn = {
-		.path = "/nonexistent", .argv = argv, .cgroup_fd = -1, .v1_procs = -1
-	};
+	struct dx_spawn spawn = { .path = "/nonexistent", .argv = argv, .cgroup_fd = -1 };
 	struct dx_process process;
 	struct dx_message message;
 	struct dsmx_error err;

@@ -99,6 +99,11 @@ struct dsmx_session_options {
 	 * DSMX_WATCHDOG_OFF: none, to be able to stop it in a debugger.
 	 */
 	uint32_t watchdog_ms;
+
+	/* More of each worker's cgroup, where there is such a controller; else a notice says what is missing. */
+	uint32_t worker_pids_max;    /* processes and threads, itself included; 0: no limit */
+	uint32_t worker_cpu_percent; /* of one processor, 150: one and a half; 0: no limit */
+	const char *worker_cpus;     /* the processors it may run on, "0-3,8"; NULL: any */
 };
 
 /* What a session will take; bytes of memory, not address space. */

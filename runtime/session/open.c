@@ -102,7 +102,10 @@ static void hear_open(struct dsmx_session *session, const struct dx_message *mes
 	uint64_t own_root = 0, pages = 0;
 
 	copy_text(group->v2, sizeof(group->v2), message, "CGROUP");
-	copy_text(group->v1_memory, sizeof(group->v1_memory), message, "CGROUP_MEMORY");
+	copy_text(group->v1[DX_V1_MEMORY], DX_CGROUP_PATH, message, "CGROUP_MEMORY");
+	copy_text(group->v1[DX_V1_PIDS], DX_CGROUP_PATH, message, "CGROUP_PIDS");
+	copy_text(group->v1[DX_V1_CPU], DX_CGROUP_PATH, message, "CGROUP_CPU");
+	copy_text(group->v1[DX_V1_CPUSET], DX_CGROUP_PATH, message, "CGROUP_CPUSET");
 	copy_text(session->isolation, sizeof(session->isolation), message, "ISOLATION");
 	copy_text(session->state_path, sizeof(session->state_path), message, "STATE");
 	if (dx_message_number(message, "CGROUP_OWN_ROOT", 1, &own_root) == 0)
@@ -191,7 +194,10 @@ static int put_start(struct dsmx_session *session, const char *worker_path,
 		.pages = o->pages,
 		.wait = o->wait,
 		.isolation = o->isolation,
-		.memory_max = o->worker_memory_max,
+		.limits = { .memory_max = o->worker_memory_max,
+		            .pids_max = o->worker_pids_max,
+		            .cpu_percent = o->worker_cpu_percent,
+		            .cpus = o->worker_cpus },
 		.start_timeout_ms = o->start_timeout_ms,
 		.watchdog_ms = o->watchdog_ms == DSMX_WATCHDOG_OFF ? 0 : o->watchdog_ms,
 		.restart = { .policy = o->restart,
@@ -220,7 +226,6 @@ static int start_supervisor(struct dsmx_session *session, struct dsmx_error *err
 	struct dx_spawn spawn = { .path = path,
 		                  .argv = argv,
 		                  .cgroup_fd = -1,
-		                  .v1_procs = -1,
 		                  .no_core = session->options.isolation != DSMX_ISOLATION_NONE };
 	struct dx_message message;
 	int sockets[2], pidfd, r;

@@ -88,9 +88,17 @@ static int check_kinds(const struct dsmx_session_options *o, struct dsmx_error *
 	    (unsigned)o->restart > DSMX_RESTART_NEVER)
 		return dx_error(err, -EINVAL,
 		                "wait, pages, isolation or restart: not a value of its enum");
-	if (o->isolation == DSMX_ISOLATION_NONE && o->worker_memory_max != 0)
+	if (o->isolation == DSMX_ISOLATION_NONE &&
+	    (o->worker_memory_max != 0 || o->worker_pids_max != 0 || o->worker_cpu_percent != 0 ||
+	     o->worker_cpus != NULL))
 		return dx_error(err, -EINVAL,
-		                "worker_memory_max needs a cgroup, but isolation is NONE");
+		                "worker_memory_max, worker_pids_max, worker_cpu_percent and "
+		                "worker_cpus need a cgroup, but isolation is NONE");
+	if (o->worker_cpus != NULL &&
+	    (o->worker_cpus[0] == '\0' ||
+	     strspn(o->worker_cpus, "0123456789,-") != strlen(o->worker_cpus)))
+		return dx_error(err, -EINVAL, "worker_cpus: \"%.100s\" is no list of processors",
+		                o->worker_cpus);
 	while (o->plugins != NULL && o->plugins[plugins] != NULL)
 		plugins++;
 	if (plugins > DX_PLUGINS_MAX)

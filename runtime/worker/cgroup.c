@@ -26,6 +26,8 @@
 /* How long to wait for one report that a group changed, before another look. */
 #define POLL_MS 10
 
+#define CPU_PERIOD_US 100000U
+
 static bool join(char path[DX_CGROUP_PATH], const char *dir, const char *name)
 {
 	int n = snprintf(path, DX_CGROUP_PATH, "%s/%s", dir, name);
@@ -97,7 +99,7 @@ const char *dx_cgroup_str(const struct dx_cgroup *group)
 {
 	if (group->v2[0] == '\0')
 		return "none";
-	return group->v1_memory[0] != '\0' ? "cgroup hybrid" : "cgroup v2";
+	return group->v1[DX_V1_MEMORY][0] != '\0' ? "cgroup hybrid" : "cgroup v2";
 }
 
 /* One directory, and the parent called `dsmx` if that is ours to make. */
@@ -129,7 +131,57 @@ static void remove_dir(const char *dir, bool own_parent)
 		(void)rmdir(parent);
 }
 
-int dx_cgroup_create(const struct dx_cgroup *group, struct dsmx_error *err)
+/* What a new cpuset of version 1 lacks: processors and memory nodes, without which nobody can enter it. */
+static void inherit_cpuset(const char *dir)
+{
+	static const char *const files[] = { "cpuset.cpus", "cpuset.mems" };
+	char parent[DX_CGROUP_PATH], text[1024];
+
+	parent_of(parent, dir);
+	for (size_t i = 0; i < DX_ARRAY_LEN(files); i++) {
+		read_file(parent, files[i], text, sizeof(text));
+		(void)write_file(dir, files[i], text);
+	}
+}
+
+static int make_v1(const struct dx_cgroup *group, struct dsmx_error *err)
+{
+	char parent[DX_CGROUP_PATH];
+
+	for (int i = 0; i < DX_V1_COUNT; i++) {
+		int r = group->v1[i][0] != '\0' ? make_dir(group->v1[i], true) : 0;
+
+		if (r != 0)
+			return dx_error(err, r, "cgroup %s: %s", group->v1[i], dx_strerror(r));
+		if (i != DX_V1_CPUSET || group->v1[i][0] == '\0')
+			continue;
+		parent_of(parent, group->v1[i]);
+		inherit_cpuset(parent);
+		inherit_cpuset(group->v1[i]);
+	}
+	return 0;
+}
+
+static void enable(const char *dir, const struct dx_cgroup *group, const struct dx_limits *limits)
+{
+	const struct {
+		enum dx_v1 v1;
+		bool wanted;
+		const char *text;
+	} rows[] = {
+		{ DX_V1_MEMORY, true, "+memory" },
+		{ DX_V1_PIDS, limits->pids_max != 0, "+pids" },
+		{ DX_V1_CPU, limits->cpu_percent != 0, "+cpu" },
+		{ DX_V1_CPUSET, limits->cpus != NULL, "+cpuset" },
+	};
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++)
+		if (rows[i].wanted && group->v1[rows[i].v1][0] == '\0')
+			(void)write_file(dir, "cgroup.subtree_control", rows[i].text);
+}
+
+int dx_cgroup_create(const struct dx_cgroup *group, const struct dx_limits *limits,
+                     struct dsmx_error *err)
 {
 	char parent[DX_CGROUP_PATH];
 	int r;
@@ -139,13 +191,12 @@ int dx_cgroup_create(const struct dx_cgroup *group, struct dsmx_error *err)
 	r = make_dir(group->v2, group->own_root);
 	if (r != 0)
 		return dx_error(err, r, "cgroup %s: %s", group->v2, dx_strerror(r));
-	if (group->v1_memory[0] != '\0') {
-		r = make_dir(group->v1_memory, true);
-		if (r != 0) {
-			remove_dir(group->v2, group->own_root);
-			return dx_error(err, r, "cgroup %s: %s", group->v1_memory, dx_strerror(r));
-		}
-		return 0;
+	r = make_v1(group, err);
+	if (r != 0) {
+		for (int i = 0; i < DX_V1_COUNT; i++)
+			remove_dir(group->v1[i], true);
+		remove_dir(group->v2, group->own_root);
+		return r;
 	}
 	/* Refused where the parent holds processes of its own: then there are no limits, a leaf will say so. */
 	parent_of(parent, group->v2);
@@ -153,35 +204,110 @@ int dx_cgroup_create(const struct dx_cgroup *group, struct dsmx_error *err)
 		char top[DX_CGROUP_PATH];
 
 		parent_of(top, parent);
-		(void)write_file(top, "cgroup.subtree_control", "+memory");
+		enable(top, group, limits);
 	}
-	(void)write_file(parent, "cgroup.subtree_control", "+memory");
-	(void)write_file(group->v2, "cgroup.subtree_control", "+memory");
+	enable(parent, group, limits);
+	enable(group->v2, group, limits);
 	return 0;
 }
 
-static int set_limits(const struct dx_cgroup_leaf *leaf, uint64_t memory_max,
+/* Write one limit; -EOPNOTSUPP where the file is not there, as its controller is not. */
+static int set_limit(const struct dx_cgroup_leaf *leaf, enum dx_v1 controller, const char *option,
+                     const char *v1_file, const char *v2_file, const char *text,
+                     struct dsmx_error *err)
+{
+	bool v1 = leaf->v1[controller][0] != '\0';
+	const char *dir = v1 ? leaf->v1[controller] : leaf->v2, *file = v1 ? v1_file : v2_file;
+	int r = write_file(dir, file, text);
+
+	if (r == -ENOENT)
+		return dx_error(err, -EOPNOTSUPP,
+		                "%s: its controller is not enabled in %s; a delegated group can "
+		                "enable it only while no process sits in it directly: start the "
+		                "program in a group below it",
+		                option, dir);
+	if (r != 0)
+		return dx_error(err, r, "%s: %s/%s: %s", option, dir, file, dx_strerror(r));
+	return 0;
+}
+
+static int set_memory(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
                       struct dsmx_error *err)
 {
-	bool v1 = leaf->v1_memory[0] != '\0';
-	const char *dir = v1 ? leaf->v1_memory : leaf->v2;
-	const char *file = v1 ? "memory.limit_in_bytes" : "memory.max";
 	char text[24];
 	int r;
 
-	if (memory_max == 0)
+	if (limits->memory_max == 0)
 		return 0;
-	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)memory_max);
-	r = write_file(dir, file, text);
-	if (r == -ENOENT)
-		return dx_error(err, -EOPNOTSUPP,
-		                "worker_memory_max: the memory controller is not enabled in %s; a "
-		                "delegated group can enable it only while no process sits in it "
-		                "directly: start the program in a group below it",
-		                dir);
-	if (r != 0)
-		return dx_error(err, r, "worker_memory_max: %s/%s: %s", dir, file, dx_strerror(r));
-	return 0;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)limits->memory_max);
+	r = set_limit(leaf, DX_V1_MEMORY, "worker_memory_max", "memory.limit_in_bytes",
+	              "memory.max", text, err);
+	if (r == -EOPNOTSUPP)
+		limits->memory_max = 0;
+	if (r == 0 && leaf->v1[DX_V1_MEMORY][0] == '\0') /* what it forked goes with it */
+		(void)write_file(leaf->v2, "memory.oom.group", "1");
+	return r;
+}
+
+static int set_pids(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
+                    struct dsmx_error *err)
+{
+	char text[24];
+	int r;
+
+	if (limits->pids_max == 0)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)limits->pids_max);
+	r = set_limit(leaf, DX_V1_PIDS, "worker_pids_max", "pids.max", "pids.max", text, err);
+	if (r == -EOPNOTSUPP)
+		limits->pids_max = 0;
+	return r;
+}
+
+static int set_cpu(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
+                   struct dsmx_error *err)
+{
+	unsigned long long quota_us = limits->cpu_percent * (CPU_PERIOD_US / 100);
+	char v1[24], v2[48];
+	int r;
+
+	if (limits->cpu_percent == 0)
+		return 0;
+	(void)snprintf(v1, sizeof(v1), "%llu", quota_us);
+	(void)snprintf(v2, sizeof(v2), "%llu %u", quota_us, CPU_PERIOD_US);
+	r = set_limit(leaf, DX_V1_CPU, "worker_cpu_percent", "cpu.cfs_quota_us", "cpu.max",
+	              leaf->v1[DX_V1_CPU][0] != '\0' ? v1 : v2, err);
+	if (r == -EOPNOTSUPP)
+		limits->cpu_percent = 0;
+	return r;
+}
+
+static int set_cpus(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
+                    struct dsmx_error *err)
+{
+	int r;
+
+	if (limits->cpus == NULL)
+		return 0;
+	if (leaf->v1[DX_V1_CPUSET][0] != '\0')
+		inherit_cpuset(leaf->v1[DX_V1_CPUSET]);
+	r = set_limit(leaf, DX_V1_CPUSET, "worker_cpus", "cpuset.cpus", "cpuset.cpus", limits->cpus,
+	              err);
+	if (r == -EOPNOTSUPP)
+		limits->cpus = NULL;
+	return r;
+}
+
+static int set_limits(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
+                      struct dsmx_error *err)
+{
+	int r = set_memory(leaf, limits, err);
+
+	if (r == 0)
+		r = set_pids(leaf, limits, err);
+	if (r == 0)
+		r = set_cpu(leaf, limits, err);
+	return r == 0 ? set_cpus(leaf, limits, err) : r;
 }
 
 static int open_leaf(struct dx_cgroup_leaf *leaf, struct dsmx_error *err)
@@ -191,35 +317,59 @@ static int open_leaf(struct dx_cgroup_leaf *leaf, struct dsmx_error *err)
 	leaf->fd = open(leaf->v2, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (leaf->fd < 0)
 		return dx_error(err, dx_errno(), "cgroup %s: %s", leaf->v2, dx_strerror(errno));
-	if (leaf->v1_memory[0] == '\0')
-		return 0;
-	if (!join(path, leaf->v1_memory, "cgroup.procs"))
-		return dx_error(err, -ENAMETOOLONG, "cgroup %s: too long a path", leaf->v1_memory);
-	leaf->v1_procs = open(path, O_WRONLY | O_CLOEXEC);
-	if (leaf->v1_procs < 0)
-		return dx_error(err, dx_errno(), "cgroup %s: %s", path, dx_strerror(errno));
+	for (int i = 0; i < DX_V1_COUNT; i++) {
+		if (leaf->v1[i][0] == '\0')
+			continue;
+		if (!join(path, leaf->v1[i], "cgroup.procs"))
+			return dx_error(err, -ENAMETOOLONG, "cgroup %s: too long a path",
+			                leaf->v1[i]);
+		leaf->v1_procs[i] = open(path, O_WRONLY | O_CLOEXEC);
+		if (leaf->v1_procs[i] < 0)
+			return dx_error(err, dx_errno(), "cgroup %s: %s", path, dx_strerror(errno));
+	}
 	return 0;
 }
 
-int dx_cgroup_leaf_create(const struct dx_cgroup *group, const char *name, uint64_t memory_max,
+static int make_leaf(const struct dx_cgroup *group, const char *name, struct dx_cgroup_leaf *leaf,
+                     struct dsmx_error *err)
+{
+	bool fits = join(leaf->v2, group->v2, name);
+
+	for (int i = 0; i < DX_V1_COUNT; i++)
+		fits = fits && (group->v1[i][0] == '\0' || join(leaf->v1[i], group->v1[i], name));
+	if (!fits)
+		return dx_error(err, -ENAMETOOLONG, "cgroup %s/%s: too long a path", group->v2,
+		                name);
+	if (mkdir(leaf->v2, 0755) != 0)
+		return dx_error(err, dx_errno(), "cgroup %s: %s", leaf->v2, dx_strerror(errno));
+	for (int i = 0; i < DX_V1_COUNT; i++)
+		if (leaf->v1[i][0] != '\0' && mkdir(leaf->v1[i], 0755) != 0)
+			return dx_error(err, dx_errno(), "cgroup %s: %s", leaf->v1[i],
+			                dx_strerror(errno));
+	return 0;
+}
+
+void dx_cgroup_leaf_init(struct dx_cgroup_leaf *leaf)
+{
+	*leaf = (struct dx_cgroup_leaf){ .fd = -1 };
+	for (int i = 0; i < DX_V1_COUNT; i++)
+		leaf->v1_procs[i] = -1;
+}
+
+int dx_cgroup_leaf_create(const struct dx_cgroup *group, const char *name, struct dx_limits *limits,
                           struct dx_cgroup_leaf *ret_leaf, struct dsmx_error *err)
 {
-	struct dx_cgroup_leaf leaf = { .fd = -1, .v1_procs = -1 };
-	int r = 0;
+	struct dx_cgroup_leaf leaf;
+	int r;
 
+	dx_cgroup_leaf_init(&leaf);
 	if (group->v2[0] == '\0') {
 		*ret_leaf = leaf;
 		return 0;
 	}
-	if (!join(leaf.v2, group->v2, name) ||
-	    (group->v1_memory[0] != '\0' && !join(leaf.v1_memory, group->v1_memory, name)))
-		return dx_error(err, -ENAMETOOLONG, "cgroup %s/%s: too long a path", group->v2,
-		                name);
-	if (mkdir(leaf.v2, 0755) != 0 ||
-	    (leaf.v1_memory[0] != '\0' && mkdir(leaf.v1_memory, 0755) != 0))
-		r = dx_error(err, dx_errno(), "cgroup %s: %s", leaf.v2, dx_strerror(errno));
+	r = make_leaf(group, name, &leaf, err);
 	if (r == 0)
-		r = set_limits(&leaf, memory_max, err);
+		r = set_limits(&leaf, limits, err);
 	if (r == 0)
 		r = open_leaf(&leaf, err);
 	if (r != 0) {
@@ -235,10 +385,12 @@ void dx_cgroup_leaf_started(struct dx_cgroup_leaf *leaf)
 {
 	if (leaf->fd >= 0)
 		(void)close(leaf->fd);
-	if (leaf->v1_procs >= 0)
-		(void)close(leaf->v1_procs);
 	leaf->fd = -1;
-	leaf->v1_procs = -1;
+	for (int i = 0; i < DX_V1_COUNT; i++) {
+		if (leaf->v1_procs[i] >= 0)
+			(void)close(leaf->v1_procs[i]);
+		leaf->v1_procs[i] = -1;
+	}
 }
 
 void dx_cgroup_leaf_kill(const struct dx_cgroup_leaf *leaf)
@@ -251,10 +403,15 @@ void dx_cgroup_leaf_read(const struct dx_cgroup_leaf *leaf, struct dx_cgroup_usa
 {
 	char text[32];
 
+	const char *pids = leaf->v1[DX_V1_PIDS][0] != '\0' ? leaf->v1[DX_V1_PIDS] : leaf->v2;
+
 	*ret_usage = (struct dx_cgroup_usage){ 0 };
-	if (leaf->v1_memory[0] != '\0') {
-		ret_usage->oom_kills = read_key(leaf->v1_memory, "memory.oom_control", "oom_kill");
-		read_file(leaf->v1_memory, "memory.max_usage_in_bytes", text, sizeof(text));
+	if (pids[0] != '\0')
+		ret_usage->forks_refused = read_key(pids, "pids.events", "max");
+	if (leaf->v1[DX_V1_MEMORY][0] != '\0') {
+		ret_usage->oom_kills =
+			read_key(leaf->v1[DX_V1_MEMORY], "memory.oom_control", "oom_kill");
+		read_file(leaf->v1[DX_V1_MEMORY], "memory.max_usage_in_bytes", text, sizeof(text));
 	} else if (leaf->v2[0] != '\0') {
 		ret_usage->oom_kills = read_key(leaf->v2, "memory.events", "oom_kill");
 		read_file(leaf->v2, "memory.peak", text, sizeof(text));
@@ -262,6 +419,13 @@ void dx_cgroup_leaf_read(const struct dx_cgroup_leaf *leaf, struct dx_cgroup_usa
 		return;
 	}
 	ret_usage->memory_peak = strtoull(text, NULL, 10);
+}
+
+void dx_cgroup_leaf_forget(struct dx_cgroup_leaf *leaf)
+{
+	leaf->v2[0] = '\0';
+	for (int i = 0; i < DX_V1_COUNT; i++)
+		leaf->v1[i][0] = '\0';
 }
 
 int dx_cgroup_leaf_remove(struct dx_cgroup_leaf *leaf)
@@ -272,12 +436,11 @@ int dx_cgroup_leaf_remove(struct dx_cgroup_leaf *leaf)
 		dx_cgroup_leaf_kill(leaf); /* what the worker had forked */
 		r = rmdir(leaf->v2) == 0 ? 0 : dx_errno();
 	}
-	if (r == 0 && leaf->v1_memory[0] != '\0' && rmdir(leaf->v1_memory) != 0 && errno != ENOENT)
-		r = dx_errno();
-	if (r == 0) {
-		leaf->v2[0] = '\0';
-		leaf->v1_memory[0] = '\0';
-	}
+	for (int i = 0; r == 0 && i < DX_V1_COUNT; i++)
+		if (leaf->v1[i][0] != '\0' && rmdir(leaf->v1[i]) != 0 && errno != ENOENT)
+			r = dx_errno();
+	if (r == 0)
+		dx_cgroup_leaf_forget(leaf);
 	return r;
 }
 
@@ -332,8 +495,8 @@ int dx_cgroup_remove(const struct dx_cgroup *group, uint64_t deadline_ns)
 	for (;;) {
 		int r = remove_tree(group->v2, group->own_root);
 
-		if (r == 0)
-			r = remove_tree(group->v1_memory, true);
+		for (int i = 0; r == 0 && i < DX_V1_COUNT; i++)
+			r = remove_tree(group->v1[i], true);
 		if (r != -EBUSY)
 			return r;
 		if (!killed)

@@ -5,8 +5,9 @@
  *	<root>/<session>/		16 hexadecimal digits
  *	<root>/<session>/w0.g1/		worker 0, first incarnation; a name is never used twice
  *
- * On a hybrid machine, where the memory controller is still one of version 1, the same names stand under the
- * process's own group of that controller too, so that a worker stays within the limits of its application.
+ * On a hybrid machine, where controllers are still those of version 1, the same names stand under the process's
+ * own group of each controller too, so that a worker stays within the limits of its application: always for
+ * memory, which is accounted, for the others where there is a limit to set.
  */
 #ifndef DX_WORKER_CGROUP_H
 #define DX_WORKER_CGROUP_H
@@ -19,10 +20,20 @@
 
 #define DX_CGROUP_PATH 512
 
+enum dx_v1 { DX_V1_MEMORY, DX_V1_PIDS, DX_V1_CPU, DX_V1_CPUSET, DX_V1_COUNT };
+
+/* Of each worker. */
+struct dx_limits {
+	uint64_t memory_max;  /* bytes; 0: none */
+	uint64_t pids_max;    /* processes and threads; 0: none */
+	uint64_t cpu_percent; /* of one processor; 0: none */
+	const char *cpus;     /* "0-3,8"; NULL: any */
+};
+
 /* A session's group; "" where there is none of that kind. */
 struct dx_cgroup {
 	char v2[DX_CGROUP_PATH];
-	char v1_memory[DX_CGROUP_PATH];
+	char v1[DX_V1_COUNT][DX_CGROUP_PATH];
 	bool named;    /* by the caller: no other place will do */
 	bool own_root; /* the parents are called `dsmx` and ours: removed when they are empty */
 };
@@ -30,44 +41,51 @@ struct dx_cgroup {
 /* A worker's. */
 struct dx_cgroup_leaf {
 	char v2[DX_CGROUP_PATH];
-	char v1_memory[DX_CGROUP_PATH];
-	int fd;       /* the v2 directory, to be born in; -1: none */
-	int v1_procs; /* to be written "0" by the worker before it executes its program; -1: none */
+	char v1[DX_V1_COUNT][DX_CGROUP_PATH];
+	int fd; /* the v2 directory, to be born in; -1: none */
+	int v1_procs
+		[DX_V1_COUNT]; /* the worker writes "0" there before it executes its program; -1: none */
 };
 
 /* What the groups counted, read before they are removed. */
 struct dx_cgroup_usage {
 	uint64_t oom_kills;
+	uint64_t forks_refused; /* for pids_max */
 	uint64_t memory_peak;
 };
 
 /*
  * Choose the place for a session's groups; creates nothing.
  *
+ * @limits: which controllers are needed
  * @root: a directory that the caller names, or NULL: DSMX_CGROUP, else the delegated group that this process
  *	sits in, else, as root, a `dsmx` group at the top
  * @ret_missing: a sentence when there is no place; "" otherwise
  * Returns 0, also with no place; -EINVAL, -ENOENT, -EACCES for a @root or DSMX_CGROUP that cannot serve.
  */
-int dx_cgroup_find(const char *root, uint64_t session, struct dx_cgroup *ret_group,
-                   char ret_missing[DSMX_ERROR_MESSAGE_BYTES],
+int dx_cgroup_find(const char *root, uint64_t session, const struct dx_limits *limits,
+                   struct dx_cgroup *ret_group, char ret_missing[DSMX_ERROR_MESSAGE_BYTES],
                    struct dsmx_error *err) DX_MUST_CHECK;
 
 /* "cgroup v2", "cgroup hybrid" or "none". */
 const char *dx_cgroup_str(const struct dx_cgroup *group);
 
 /* Make the directories. On failure nothing is left. */
-int dx_cgroup_create(const struct dx_cgroup *group, struct dsmx_error *err) DX_MUST_CHECK;
+int dx_cgroup_create(const struct dx_cgroup *group, const struct dx_limits *limits,
+                     struct dsmx_error *err) DX_MUST_CHECK;
 
 /*
  * Make one worker's group.
  *
  * @name: "w0.g1"
- * @memory_max: bytes; 0: no limit
- * Returns 0, -EOPNOTSUPP: there is no memory controller for the limit, or what mkdir said; nothing is left then.
+ * @limits: one for which there is no controller is removed from it, and -EOPNOTSUPP says so: try again without
+ * Returns 0, -EOPNOTSUPP, or what mkdir or write said; nothing is left then.
  */
-int dx_cgroup_leaf_create(const struct dx_cgroup *group, const char *name, uint64_t memory_max,
+int dx_cgroup_leaf_create(const struct dx_cgroup *group, const char *name, struct dx_limits *limits,
                           struct dx_cgroup_leaf *ret_leaf, struct dsmx_error *err) DX_MUST_CHECK;
+
+/* None at all. */
+void dx_cgroup_leaf_init(struct dx_cgroup_leaf *leaf);
 
 /* Close the descriptors: after the worker was started. */
 void dx_cgroup_leaf_started(struct dx_cgroup_leaf *leaf);
@@ -78,6 +96,9 @@ void dx_cgroup_leaf_read(const struct dx_cgroup_leaf *leaf, struct dx_cgroup_usa
 
 /* After the worker was reaped. Kills what it may have left, and returns -EBUSY while that dies. */
 int dx_cgroup_leaf_remove(struct dx_cgroup_leaf *leaf);
+
+/* Leave it to the end of the session, and to the next start. */
+void dx_cgroup_leaf_forget(struct dx_cgroup_leaf *leaf);
 
 /* SIGKILL for the whole session. */
 void dx_cgroup_kill(const struct dx_cgroup *group);

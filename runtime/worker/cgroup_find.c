@@ -12,7 +12,7 @@
  * A process may be born into a group only if its parent may write cgroup.procs of the nearest group that both
  * are in. A delegated group above us grants that; the application itself is never moved.
  *
- * The memory controller of version 1 is used where version 2 has none and a group can be made below the
+ * A controller of version 1 is used where version 2 does not have it and a group can be made below the
  * process's own: as root, on hybrid machines.
  */
 #include <fcntl.h>
@@ -221,7 +221,18 @@ static int check_named(const char *dir, const char *who, struct dsmx_error *err)
 	return 0;
 }
 
-static bool lists_memory(const char *dir)
+/* Is @name one of the words of @list, which blanks separate? */
+static bool has_name(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = list; *at != '\0'; at += strcspn(at, " \n"), at += strspn(at, " \n"))
+		if (strncmp(at, name, len) == 0 && strchr(" \n", at[len]) != NULL)
+			return true;
+	return false;
+}
+
+static bool lists(const char *dir, const char *controller)
 {
 	char path[DX_CGROUP_PATH], list[256] = "";
 	FILE *file DX_CLEANUP(close_file) = NULL;
@@ -229,14 +240,44 @@ static bool lists_memory(const char *dir)
 	set_path(path, "%s/cgroup.controllers", dir);
 	file = fopen(path, "re");
 	return file != NULL && fgets(list, sizeof(list), file) != NULL &&
-	       strstr(list, "memory") != NULL;
+	       has_name(list, controller);
 }
 
-int dx_cgroup_find(const char *root, uint64_t session, struct dx_cgroup *ret_group,
-                   char ret_missing[DSMX_ERROR_MESSAGE_BYTES], struct dsmx_error *err)
+/* Groups of version 1 for the controllers that are needed and that version 2 does not have in @root. */
+static void find_v1(const char *root, uint64_t session, const struct dx_limits *limits,
+                    struct dx_cgroup *group)
+{
+	static const char *const names[DX_V1_COUNT] = {
+		[DX_V1_MEMORY] = "memory",
+		[DX_V1_PIDS] = "pids",
+		[DX_V1_CPU] = "cpu",
+		[DX_V1_CPUSET] = "cpuset",
+	};
+	const bool needed[DX_V1_COUNT] = {
+		[DX_V1_MEMORY] = true,
+		[DX_V1_PIDS] = limits->pids_max != 0,
+		[DX_V1_CPU] = limits->cpu_percent != 0,
+		[DX_V1_CPUSET] = limits->cpus != NULL,
+	};
+
+	for (int i = 0; i < DX_V1_COUNT; i++) {
+		struct hierarchy found;
+
+		if (!needed[i] || lists(root, names[i]))
+			continue;
+		found = find_hierarchy(names[i]);
+		if (writable(found.own))
+			set_path(group->v1[i], "%s/dsmx/%016llx", found.own,
+			         (unsigned long long)session);
+	}
+}
+
+int dx_cgroup_find(const char *root, uint64_t session, const struct dx_limits *limits,
+                   struct dx_cgroup *ret_group, char ret_missing[DSMX_ERROR_MESSAGE_BYTES],
+                   struct dsmx_error *err)
 {
 	struct dx_cgroup group = { .own_root = false };
-	struct hierarchy v2 = find_hierarchy(NULL), memory;
+	struct hierarchy v2 = find_hierarchy(NULL);
 	const char *who = root != NULL ? "cgroup_root" : "DSMX_CGROUP";
 	char delegated[DX_CGROUP_PATH] = "";
 	int r;
@@ -267,11 +308,8 @@ int dx_cgroup_find(const char *root, uint64_t session, struct dx_cgroup *ret_gro
 			v2.mount[0] == '\0' ? "cgroup v2 is not mounted"
 					    : "the group of this process is not delegated to it",
 			(unsigned)geteuid());
-	} else if (!lists_memory(root)) {
-		memory = find_hierarchy("memory");
-		if (writable(memory.own))
-			set_path(group.v1_memory, "%s/dsmx/%016llx", memory.own,
-			         (unsigned long long)session);
+	} else {
+		find_v1(root, session, limits, &group);
 	}
 	*ret_group = group;
 	return 0;

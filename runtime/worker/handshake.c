@@ -32,7 +32,9 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 	put_number(message, "PAGES", start->pages);
 	put_number(message, "WAIT", start->wait);
 	put_number(message, "ISOLATION", start->isolation);
-	put_number(message, "MEMORY_MAX", start->memory_max);
+	put_number(message, "MEMORY_MAX", start->limits.memory_max);
+	put_number(message, "PIDS_MAX", start->limits.pids_max);
+	put_number(message, "CPU_PERCENT", start->limits.cpu_percent);
 	put_number(message, "START_TIMEOUT_MS", start->start_timeout_ms);
 	put_number(message, "RESTART", start->restart.policy);
 	put_number(message, "RESTART_DELAY_MS", start->restart.delay_ms);
@@ -42,6 +44,8 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 	put_number(message, "RESTART_INTERVAL_MS", start->restart.interval_ms);
 	put_number(message, "WATCHDOG_MS", start->watchdog_ms);
 	dx_message_put(message, "WORKER_PATH", "%s", start->worker_path);
+	if (start->limits.cpus != NULL)
+		dx_message_put(message, "CPUS", "%s", start->limits.cpus);
 	if (start->cgroup_root != NULL)
 		dx_message_put(message, "CGROUP_ROOT", "%s", start->cgroup_root);
 	for (int i = 0; i < DX_PLUGINS_MAX && start->plugins[i] != NULL; i++)
@@ -103,7 +107,9 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 	if (r != 0 || dx_message_number(message, "SESSION", UINT64_MAX, &start.session) != 0 ||
 	    dx_message_number(message, "EPOCH", UINT64_MAX, &start.epoch) != 0 ||
 	    dx_message_number(message, "DATA_BYTES", UINT64_MAX, &start.data_bytes) != 0 ||
-	    dx_message_number(message, "MEMORY_MAX", UINT64_MAX, &start.memory_max) != 0 ||
+	    dx_message_number(message, "MEMORY_MAX", UINT64_MAX, &start.limits.memory_max) != 0 ||
+	    dx_message_number(message, "PIDS_MAX", UINT32_MAX, &start.limits.pids_max) != 0 ||
+	    dx_message_number(message, "CPU_PERCENT", UINT32_MAX, &start.limits.cpu_percent) != 0 ||
 	    dx_message_number(message, "WATCHDOG_MS", UINT32_MAX, &start.watchdog_ms) != 0 ||
 	    dx_message_number(message, "START_TIMEOUT_MS", UINT32_MAX, &start.start_timeout_ms) !=
 	            0)
@@ -124,6 +130,7 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 		                             .burst = (uint32_t)small[BURST],
 		                             .interval_ms = (uint32_t)small[INTERVAL] };
 	start.worker_path = dx_message_get(message, "WORKER_PATH");
+	start.limits.cpus = dx_message_get(message, "CPUS");
 	start.cgroup_root = dx_message_get(message, "CGROUP_ROOT");
 	for (int i = 0; i < DX_PLUGINS_MAX; i++) {
 		plugin =

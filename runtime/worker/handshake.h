@@ -9,7 +9,7 @@
  *	supervisor	process		PEERS=round, PEER=number epoch pid, ... [page, data, pidfd of each;
  *					the leader's eventfd]
  *	process		supervisor	MAPPED=round
- *	supervisor	leader		OPEN=1, ISOLATION= CGROUP= CGROUP_MEMORY= STATE= PAGES= MISSING=
+ *	supervisor	leader		OPEN=1, ISOLATION= CGROUP= CGROUP_MEMORY= ... STATE= PAGES= MISSING=
  *	supervisor	process		DEAD=number, EPOCH= PID= REASON= EXIT= STATUS=, RESTART=ms until it is
  *					started again, if it is
  *	process		supervisor	ERRNO= STATUS=: it cannot go on, and ends
@@ -34,6 +34,7 @@
 #include "base/compiler.h"
 #include "chan/mesh.h"
 #include "dsmx/session.h"
+#include "worker/cgroup.h"
 #include "worker/message.h"
 #include "worker/restart.h"
 
@@ -54,7 +55,7 @@ struct dx_start {
 	enum dsmx_pages pages;
 	enum dsmx_wait_backend wait;
 	enum dsmx_isolation isolation;
-	uint64_t memory_max;
+	struct dx_limits limits;
 	uint64_t start_timeout_ms;
 	struct dx_restart restart;
 	uint64_t watchdog_ms; /* 0: none */

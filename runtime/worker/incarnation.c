@@ -88,7 +88,7 @@ bool dx_worker_is_there(const struct dx_worker *worker)
 	case DX_WORKER_FAILED:
 		return false;
 	case DX_WORKER_EXITED:
-		return worker->leaf.v2[0] != '\0' || worker->leaf.v1_memory[0] != '\0';
+		return worker->leaf.v2[0] != '\0';
 	default:
 		return true;
 	}
@@ -148,7 +148,7 @@ static int spawn_in(struct dx_worker *worker, const int sockets[2], struct dsmx_
 	(void)snprintf(name, sizeof(name), "w%u.g%u", worker->peer - 1, worker->generation);
 	(void)snprintf(title, sizeof(title), "dsmx: %s of %016llx", name,
 	               (unsigned long long)supervisor->start.session);
-	r = dx_cgroup_leaf_create(&supervisor->group, name, supervisor->start.memory_max,
+	r = dx_cgroup_leaf_create(&supervisor->group, name, &supervisor->start.limits,
 	                          &worker->leaf, err);
 	if (r != 0)
 		return r;
@@ -288,9 +288,7 @@ static void remove_leaf(struct dx_worker *worker)
 			start_timer(worker, LEAF_RETRY_MS);
 			return;
 		}
-		worker->leaf.v2[0] =
-			'\0'; /* left to the end of the session, and to the next start */
-		worker->leaf.v1_memory[0] = '\0';
+		dx_cgroup_leaf_forget(&worker->leaf);
 	}
 	settle(worker);
 }

@@ -24,6 +24,13 @@
 #define NAME_DIGITS 16
 #define DIR_CHOICES 3
 
+static const char *const v1_keys[DX_V1_COUNT] = {
+	[DX_V1_MEMORY] = "CGROUP_MEMORY",
+	[DX_V1_PIDS] = "CGROUP_PIDS",
+	[DX_V1_CPU] = "CGROUP_CPU",
+	[DX_V1_CPUSET] = "CGROUP_CPUSET",
+};
+
 /* The directory that is choice @choice for this user, "" if there is none. */
 static void choose_dir(int choice, char ret_dir[DX_CGROUP_PATH])
 {
@@ -73,7 +80,8 @@ static int fill(int fd, uint64_t session, pid_t leader, const struct dx_cgroup *
 	dx_message_put(&lines, "LEADER", "%d", (int)leader);
 	dx_message_put(&lines, "SUPERVISOR", "%d", (int)getpid());
 	dx_message_put(&lines, "CGROUP", "%s", group->v2);
-	dx_message_put(&lines, "CGROUP_MEMORY", "%s", group->v1_memory);
+	for (int i = 0; i < DX_V1_COUNT; i++)
+		dx_message_put(&lines, v1_keys[i], "%s", group->v1[i]);
 	dx_message_put(&lines, "CGROUP_OWN_ROOT", "%d", group->own_root);
 	if (lines.too_long)
 		return -E2BIG;
@@ -149,7 +157,8 @@ static int clean(int fd, const char *name)
 	if (n <= 0 || dx_message_parse(&lines, (size_t)n) < 0)
 		return 0; /* nothing was made before it was filled */
 	take_path(&lines, "CGROUP", name, group.v2);
-	take_path(&lines, "CGROUP_MEMORY", name, group.v1_memory);
+	for (int i = 0; i < DX_V1_COUNT; i++)
+		take_path(&lines, v1_keys[i], name, group.v1[i]);
 	group.own_root =
 		dx_message_number(&lines, "CGROUP_OWN_ROOT", 1, &own_root) == 0 && own_root == 1;
 	return dx_cgroup_remove(&group, 0);

@@ -92,8 +92,9 @@ ON_FOREIGN_STACK static int become(const struct dx_spawn *spawn)
 
 	if (setsid() < 0)
 		return dx_errno();
-	if (spawn->v1_procs >= 0 && write(spawn->v1_procs, "0", 1) != 1)
-		return dx_errno();
+	for (int i = 0; spawn->v1_procs != NULL && i < DX_V1_COUNT; i++)
+		if (spawn->v1_procs[i] >= 0 && write(spawn->v1_procs[i], "0", 1) != 1)
+			return dx_errno();
 	if (spawn->no_core && setrlimit(RLIMIT_CORE, &no_core) != 0)
 		return dx_errno();
 	r = sort_descriptors(spawn->control);

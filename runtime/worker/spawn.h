@@ -15,6 +15,7 @@
 
 #include "base/compiler.h"
 #include "dsmx/error.h"
+#include "worker/cgroup.h"
 
 #define DX_CONTROL_FD 3
 
@@ -27,8 +28,9 @@ struct dx_spawn {
 	char *const *argv; /* NULL-ended */
 	int control;       /* its end of the socket; stays open here */
 	int cgroup_fd;     /* to be born in; -1: where the caller is */
-	int v1_procs;      /* a cgroup.procs to write itself to; -1: none */
-	bool no_core;      /* no core dump */
+	const int *
+		v1_procs; /* DX_V1_COUNT cgroup.procs to write itself to, -1: none; NULL: none at all */
+	bool no_core;     /* no core dump */
 };
 
 struct dx_process {

@@ -220,14 +220,14 @@ static int make_group(struct dx_supervisor *supervisor, struct dsmx_error *err)
 	int r = 0;
 
 	if (start->isolation != DSMX_ISOLATION_NONE)
-		r = dx_cgroup_find(start->cgroup_root, start->session, &supervisor->group,
-		                   supervisor->missing, err);
+		r = dx_cgroup_find(start->cgroup_root, start->session, &start->limits,
+		                   &supervisor->group, supervisor->missing, err);
 	if (r != 0)
 		return r;
 	r = dx_registry_add(start->session, supervisor->leader_pid, &supervisor->group,
 	                    &supervisor->entry, err);
 	if (r == 0)
-		r = dx_cgroup_create(&supervisor->group, err);
+		r = dx_cgroup_create(&supervisor->group, &start->limits, err);
 	if (r != 0 && !supervisor->group.named) {
 		forgo_group(supervisor, err);
 		return 0;
@@ -244,10 +244,12 @@ static int start_first(struct dx_supervisor *supervisor, struct dsmx_error *err)
 	struct dx_worker *first = &supervisor->workers[0];
 	int r = dx_worker_spawn(first, err);
 
-	if (r == -EOPNOTSUPP && supervisor->start.memory_max != 0) {
-		supervisor->start.memory_max = 0;
-		(void)snprintf(supervisor->missing, sizeof(supervisor->missing),
-		               "workers run without a memory limit: %.300s", err->message);
+	while (r == -EOPNOTSUPP) { /* each time without one more of the limits */
+		size_t len = strlen(supervisor->missing);
+
+		(void)snprintf(supervisor->missing + len, sizeof(supervisor->missing) - len,
+		               "%sworkers run without a limit: %.200s", len > 0 ? "; " : "",
+		               err->message);
 		r = dx_worker_spawn(first, err);
 	}
 	if (r != 0 && supervisor->group.v2[0] != '\0' && !supervisor->group.named) {
@@ -316,8 +318,7 @@ static struct dx_supervisor *new_supervisor(int control)
 		worker->peer = i + 1;
 		worker->control.fd = -1;
 		worker->process.pidfd = -1;
-		worker->leaf.fd = -1;
-		worker->leaf.v1_procs = -1;
+		dx_cgroup_leaf_init(&worker->leaf);
 		worker->timer.fire = dx_worker_timeout;
 		worker->page.fd = -1;
 		worker->history.random = dx_now_ns() + i + 1;

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a worker may take: processes, processor time, processors. Memory: session_test.c.
+ *
+ * This program is its own supervisor and worker.
+ */
+#include <errno.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "dsmx/dsmx.h"
+#include "harness.h"
+#include "processes.h"
+#include "series.h"
+
+#define FORKS_MAX 100
+
+/* --- an operator that forks until it is refused: one row, 1000 times the errno and the number of children ----- */
+
+struct bomb {
+	bool done;
+	int64_t value;
+	struct dsmx_column column;
+};
+
+static int bomb_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
+                     struct dsmx_batch *ret_batch)
+{
+	struct bomb *bomb = state;
+	int count = 0, pid = 0, code = 0;
+
+	(void)input;
+	(void)cx;
+	if (bomb->done)
+		return 0;
+	bomb->done = true;
+	while (count < FORKS_MAX && (pid = fork()) >= 0) {
+		if (pid == 0)
+			for (;;)
+				(void)pause();
+		count++;
+	}
+	code = pid < 0 ? errno : 0;
+	bomb->value = code * 1000 + count;
+	bomb->column = (struct dsmx_column){ .values = &bomb->value };
+	*ret_batch = (struct dsmx_batch){
+		.length = 1, .selected = 1, .column_count = 1, .columns = &bomb->column
+	};
+	return 1;
+}
+
+static int bomb_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                     struct dsmx_operator **inputs, uint32_t input_count,
+                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static const struct dsmx_simple_ops ops = { "Bomb", bomb_next, free };
+	struct bomb *bomb = calloc(1, sizeof(*bomb));
+	int r = dsmx_simple_new(&ops, bomb, output, NULL, ret_operator);
+
+	(void)bytes;
+	(void)len;
+	(void)inputs;
+	(void)input_count;
+	(void)err;
+	if (r != 0)
+		free(bomb);
+	return r;
+}
+
+static const struct dsmx_extension bombing[] = {
+	{ "series", series_make },
+	{ "bomb", bomb_make },
+	{ NULL, NULL },
+};
+
+static int start_bomb(struct dsmx_session *session, struct dsmx_query **ret_query)
+{
+	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
+	static const struct dsmx_schema schema = { 1, &field };
+	struct dsmx_plan *plan;
+	struct dsmx_rel *rel;
+	int r = dsmx_plan_new(&plan);
+
+	if (r != 0)
+		return r;
+	rel = dsmx_rel_extension(plan, "bomb", "", 0, &schema, NULL, 0);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, rel, NULL, 0, 1, NULL);
+	r = dsmx_plan_finish(plan, rel, NULL, NULL);
+	if (r == 0)
+		r = dsmx_query_start(session, plan, NULL, ret_query, NULL);
+	dsmx_plan_free(plan);
+	return r;
+}
+
+/* A line of /proc/PID/status, its value after the colon and blanks. */
+static void read_status(int pid, const char *key, char *ret_value, size_t room)
+{
+	char path[64], line[512];
+	FILE *file;
+
+	ret_value[0] = '\0';
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		const char *value = line + strlen(key);
+
+		if (strncmp(line, key, strlen(key)) == 0 && *value == ':')
+			(void)snprintf(ret_value, room, "%.*s",
+			               (int)strcspn(value + 1 + strspn(value + 1, " \t"), "\n"),
+			               value + 1 + strspn(value + 1, " \t"));
+	}
+	if (file != NULL)
+		(void)fclose(file);
+}
+
+/* Ticks of processor time that a process used: fields 14 and 15 of its stat. */
+static long read_ticks(int pid)
+{
+	char path[64], text[1024] = "";
+	unsigned long user = 0, system = 0;
+	const char *end;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return 0;
+	end = fgets(text, sizeof(text), file) != NULL ? strrchr(text, ')') : NULL;
+	(void)fclose(file);
+	if (end == NULL || sscanf(end + 1, " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu %lu",
+	                          &user, &system) != 2)
+		return 0;
+	return (long)(user + system);
+}
+
+/* --- limits --------------------------------------------------------------------------------------------------------- */
+
+TEST(limits_pids,
+     "a fork bomb in an operator ends at worker_pids_max with EAGAIN; its children go with the session")
+{
+	struct log log = { .notices = 0 };
+	struct dsmx_session_options options = options_of(1, &log);
+	struct dsmx_session_info info;
+	struct dsmx_session *session;
+	struct dsmx_query *query;
+	struct dsmx_batch batch;
+	struct dx_cgroup group;
+
+	options.extensions = bombing;
+	options.worker_pids_max = 8;
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	if (strstr(log.text, "worker_pids_max") != NULL || session->group.v2[0] == '\0') {
+		dsmx_session_close(session);
+		SKIP("no pids controller");
+	}
+	group = session->group;
+	dsmx_session_info(session, &info);
+	CHECK_EQ(start_bomb(session, &query), 0);
+	CHECK_EQ(dsmx_query_next_batch(query, 10000, &batch, NULL), 1);
+	CHECK_EQ(*(const int64_t *)batch.columns[0].values, EAGAIN * 1000 + 7);
+	CHECK_EQ(count_processes(info.id), 2 + 7);
+	dsmx_query_close(query);
+	dsmx_session_close(session);
+	CHECK_EQ(count_processes(info.id), 0);
+	CHECK(groups_gone(&group));
+	for (int i = 0; i < DX_V1_COUNT; i++)
+		CHECK(!is_dir(group.v1[i]));
+}
+
+TEST(limits_cpu, "a worker that could use a whole processor gets worker_cpu_percent of it")
+{
+	struct log log = { .notices = 0 };
+	struct dsmx_session_options options = options_of(1, &log);
+	long before, after, ticks = sysconf(_SC_CLK_TCK);
+	struct dsmx_session *session;
+	struct dsmx_query *query;
+	struct dsmx_batch batch;
+	int pid;
+
+	options.extensions = bombing;
+	options.worker_cpu_percent = 20;
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	if (strstr(log.text, "worker_cpu_percent") != NULL || session->group.v2[0] == '\0') {
+		dsmx_session_close(session);
+		SKIP("no cpu controller");
+	}
+	pid = dsmx_session_worker_pid(session, 0);
+	CHECK_EQ(start_query(session, KIND_GROUPS, ENDLESS, &query, NULL), 0);
+	CHECK_EQ(dsmx_query_next_batch(query, 500, &batch, NULL), -ETIMEDOUT);
+	before = read_ticks(pid);
+	CHECK_EQ(dsmx_query_next_batch(query, 2000, &batch, NULL), -ETIMEDOUT);
+	after = read_ticks(pid);
+	printf("# %ld of %ld ticks\n", after - before, 2 * ticks);
+	CHECK(after > before);
+	CHECK(after - before <= 2 * ticks * 30 / 100);
+	dsmx_query_close(query);
+	dsmx_session_close(session);
+}
+
+TEST(limits_cpus,
+     "workers run on worker_cpus only; a list that is none is refused")
+{
+	struct log log = { .notices = 0 };
+	struct dsmx_session_options options = options_of(1, &log);
+	struct dsmx_session *session;
+	char value[64];
+
+	options.worker_cpus = "zero";
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), -EINVAL);
+	options.worker_cpus = "0";
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	if (strstr(log.text, "worker_cpus") != NULL || session->group.v2[0] == '\0') {
+		dsmx_session_close(session);
+		SKIP("no cpuset controller");
+	}
+	read_status(dsmx_session_worker_pid(session, 0), "Cpus_allowed_list", value, sizeof(value));
+	CHECK_STR(value, "0");
+	dsmx_session_close(session);
+}
+
+TEST(limits_need_groups, "limits without cgroups are refused, each by its name")
+{
+	struct dsmx_session_options rows[3];
+	struct dsmx_session *session;
+	struct dsmx_error err;
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
+		rows[i] = options_of(1, NULL);
+		rows[i].isolation = DSMX_ISOLATION_NONE;
+	}
+	rows[0].worker_pids_max = 8;
+	rows[1].worker_cpu_percent = 50;
+	rows[2].worker_cpus = "0";
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++)
+		CHECK_EQ(dsmx_session_open(&rows[i], &session, &err), -EINVAL);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	find_self();
+	status = dsmx_worker_main(argc, argv, bombing);
+	return status >= 0 ? status : harness_main(argc, argv);
+}
