@@ -51,6 +51,7 @@ int stat_main(const struct trace_options *options)
 	struct sessions sessions = { .count = 0 };
 	struct counts *counts = NULL;
 	int status = EXIT_OK;
+	size_t count;
 
 	do {
 		sessions_find(&sessions, options);
@@ -58,8 +59,8 @@ int stat_main(const struct trace_options *options)
 			status = sessions_none(&sessions, options);
 		if (sessions.count == 0)
 			break;
-		write_counts(stdout, options, counts, take_all(&sessions, &counts),
-		             pace.taken == 0);
+		count = take_all(&sessions, &counts);
+		write_counts(stdout, options, counts, count, pace.taken == 0);
 	} while (next_sample(&pace));
 	free(counts);
 	sessions_fini(&sessions);
