@@ -432,13 +432,16 @@ TEST(death_worker_left_behind,
 	struct dsmx_session_options options = options_of(1, NULL);
 	struct dsmx_session *session;
 	struct leader leader;
-	int worker;
+	int worker, supervisor;
 
 	CHECK(start_leader(&leader, "1", NULL, false));
 	worker = dx_pidfd_open(leader.workers[0]);
+	supervisor = dx_pidfd_open(leader.supervisor);
 	CHECK(kill(leader.workers[0], SIGSTOP) == 0 && kill(leader.supervisor, SIGSTOP) == 0);
 	CHECK(kill(leader.pid, SIGKILL) == 0 && kill(leader.supervisor, SIGKILL) == 0);
 	CHECK_EQ(end_leader(&leader), -SIGKILL);
+	CHECK(ends_soon(supervisor)); /* with it goes the lock that says the session is alive */
+	CHECK_EQ(close(supervisor), 0);
 	if (leader.group.v2[0] == '\0') {
 		dx_pidfd_kill(worker, SIGKILL);
 		CHECK_EQ(close(worker), 0);
