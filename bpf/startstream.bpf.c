@@ -18,8 +18,8 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#include "dsmx/trace.h"
 #include "dsmx-trace/startstream.h"
+#include "dsmx/trace.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 

@@ -76,7 +76,7 @@ csv() { awk -F, 'NR == 1 { n = NF } NF != n { print FNR ": " NF " cells, not " n
 
 probes=$(grep -c '^	X(' "$top/include/dsmx/trace.h")
 
-echo 1..16
+echo 1..17
 
 "$trace" list >"$dir/said" 2>&1 && [ "$(grep -c '^  dsmx:' "$dir/said")" = "$probes" ] &&
 	[ "$(readelf -n "$build/libdsmx.so" 2>/dev/null | grep -c 'Provider: dsmx')" = "$probes" ]
@@ -143,6 +143,17 @@ else
 fi
 stop
 
+if command -v gdb >/dev/null; then
+	[ "$(gdb -nx -batch -ex 'info probes stap dsmx' "$build/libdsmx.so" 2>/dev/null | grep -c '^stap *dsmx')" = "$probes" ] &&
+		DEBUGINFOD_URLS='' gdb -nx -batch -ex 'set breakpoint pending on' -ex 'break -probe-stap dsmx:query_start' -ex run \
+			-ex 'printf "probe of query %d\n", $_probe_arg1' -ex kill \
+			--args "$dsmx" run -q -w 0 --data "$dir" 'SELECT count(*) FROM nation' >"$dir/said" 2>&1 &&
+		grep -qx 'probe of query 1' "$dir/said"
+	point $? trace_gdb 'gdb lists the same probes, stops at one and reads its argument'
+else
+	skip trace_gdb 'gdb lists the same probes, stops at one and reads its argument' 'no gdb'
+fi
+
 # --- with BPF ---------------------------------------------------------------------------------------------------------
 
 "$trace" record -d 0.1 -o "$dir/none" >"$dir/said" 2>&1
@@ -155,11 +166,20 @@ esac
 
 bpf() { [ -z "$why" ] && return 0; skip "$1" "$2" "$why"; return 1; }
 
+# Start dsmx-trace, and wait until its probes stand.
+watch() { # ARGUMENT...
+	: >"$dir/said"
+	"$trace" "$@" >/dev/null 2>"$dir/said" &
+	tracer=$!
+	for _ in $(seq 200); do
+		grep -q watching "$dir/said" && return
+		sleep 0.05
+	done
+}
+
 # StartStreams of all queries that `dsmx run` counts, while dsmx-trace watches that are started before it.
 counted() { # QUERIES
-	"$trace" record -d 60 -o "$dir/rec" 2>"$dir/said" &
-	tracer=$!
-	for _ in $(seq 200); do grep -q watching "$dir/said" && break; sleep 0.05; done
+	watch record -d 60 -o "$dir/rec"
 	"$dsmx" run -q -w 2 --stats --repeat "$1" --data "$dir" "$query" 2>"$dir/stats" >/dev/null
 	kill -INT $tracer
 	wait $tracer
@@ -235,9 +255,7 @@ fi
 # Semaphores in a running process are 0 again: nobody traces it.
 if bpf trace_killed 'a tracer that is killed leaves no probe: what runs on is not slowed, and the next one counts all'; then
 	start 2
-	"$trace" follow -d 60 >/dev/null 2>"$dir/said" &
-	tracer=$!
-	for _ in $(seq 200); do grep -q watching "$dir/said" && break; sleep 0.05; done
+	watch follow -d 60
 	raised=$(DSMX_PID=$running DSMX_LIB=$build/libdsmx.so sh "$top/selftests/trace_semaphores.sh")
 	kill -9 $tracer
 	wait $tracer 2>/dev/null
@@ -253,9 +271,7 @@ if bpf trace_killed 'a tracer that is killed leaves no probe: what runs on is no
 fi
 
 if bpf trace_stopped 'a tracer that sleeps loses no more than it says'; then
-	"$trace" record --buffer 64 -d 60 -o "$dir/rec" 2>"$dir/said" &
-	tracer=$!
-	for _ in $(seq 200); do grep -q watching "$dir/said" && break; sleep 0.05; done
+	watch record --buffer 64 -d 60 -o "$dir/rec"
 	kill -STOP $tracer
 	"$dsmx" run -q -w 2 --stats --repeat 200 --data "$dir" "$query" 2>"$dir/stats" >/dev/null
 	kill -CONT $tracer

@@ -133,9 +133,10 @@ static bool no_bpf(void)
 	       (access("/usr/sbin/bpftool", X_OK) != 0 && access("/usr/bin/bpftool", X_OK) != 0);
 }
 
-static bool no_jq_tmux(void)
+static bool no_tools(void)
 {
-	return access("/usr/bin/jq", X_OK) != 0 || access("/usr/bin/tmux", X_OK) != 0;
+	return access("/usr/bin/jq", X_OK) != 0 || access("/usr/bin/tmux", X_OK) != 0 ||
+	       access("/usr/bin/gdb", X_OK) != 0;
 }
 
 static const struct kind {
@@ -152,7 +153,7 @@ static const struct kind {
 	{ "private-tree", private_tree },
 	{ "sanitized", sanitized },
 	{ "no-bpf", no_bpf },
-	{ "no-jq-tmux", no_jq_tmux },
+	{ "no-tools", no_tools },
 };
 
 static const struct kind *find_kind(const char *name)

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a producer's time goes: one that sleeps, one that spins, and one that spins beside others on its CPU are told
+ * apart, within 15 per cent of what they did.
+ */
+#include <sched.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "dsmx/dsmx.h"
+#include "processes.h"
+#include "tracer.h"
+
+#define QUERIES 20
+
+/* --- a producer that takes its time ---------------------------------------------------------------------------------- */
+
+struct work {
+	uint64_t sleep_us;
+	uint64_t spin_us;
+};
+
+struct working {
+	struct work work;
+	bool done;
+	int64_t value;
+	struct dsmx_column column;
+};
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * DX_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static int work_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
+                     struct dsmx_batch *ret_batch)
+{
+	struct working *w = state;
+	uint64_t until_ns = cpu_ns() + w->work.spin_us * 1000;
+
+	(void)input, (void)cx;
+	if (w->done)
+		return 0;
+	w->done = true;
+	if (w->work.sleep_us > 0)
+		(void)usleep((useconds_t)w->work.sleep_us);
+	while (w->work.spin_us > 0 && cpu_ns() < until_ns)
+		;
+	w->column = (struct dsmx_column){ .values = &w->value };
+	*ret_batch = (struct dsmx_batch){
+		.length = 1, .selected = 1, .column_count = 1, .columns = &w->column
+	};
+	return 1;
+}
+
+static int work_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                     struct dsmx_operator **inputs, uint32_t input_count,
+                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static const struct dsmx_simple_ops ops = { "Work", work_next, free };
+	struct working *w = calloc(1, sizeof(*w));
+	int r;
+
+	(void)inputs, (void)input_count, (void)err;
+	if (w == NULL || len != sizeof(w->work)) {
+		free(w);
+		return -EINVAL;
+	}
+	memcpy(&w->work, bytes, len);
+	r = dsmx_simple_new(&ops, w, output, NULL, ret_operator);
+	if (r != 0)
+		free(w);
+	return r;
+}
+
+static const struct dsmx_extension extensions[] = { { "work", work_make }, { NULL, NULL } };
+
+static bool run(struct dsmx_session *session, const struct work *work)
+{
+	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
+	static const struct dsmx_schema schema = { 1, &field };
+	struct dsmx_query *query = NULL;
+	struct dsmx_plan *plan;
+	struct dsmx_error err = { .message = "" };
+	struct dsmx_batch batch;
+	struct dsmx_rel *rel;
+	int r;
+
+	if (dsmx_plan_new(&plan) != 0)
+		return false;
+	rel = dsmx_rel_extension(plan, "work", work, sizeof(*work), &schema, NULL, 0);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, rel, NULL, 0, 1, NULL);
+	r = dsmx_plan_finish(plan, rel, NULL, &err);
+	if (r == 0)
+		r = dsmx_query_start(session, plan, NULL, &query, &err);
+	if (r == 0)
+		r = dsmx_query_next_batch(query, 10000, &batch, &err);
+	while (r == 1)
+		r = dsmx_query_next_batch(query, 10000, &batch, &err);
+	if (r != 0)
+		printf("# %s\n", err.message);
+	dsmx_query_close(query);
+	dsmx_plan_free(plan);
+	return r == 0;
+}
+
+/* --- what the tracer says of it --------------------------------------------------------------------------------------- */
+
+struct split {
+	uint64_t streams, blocked_ns, waiting_ns, ran_ns;
+};
+
+/* The means of phase "first" over all streams of the session that were recorded. */
+static bool read_splits(const char *file, uint64_t session, struct split *ret)
+{
+	char line[4096], path[PATH_MAX];
+	unsigned long long first, blocked, waiting;
+	FILE *pipe;
+
+	*ret = (struct split){ .streams = 0 };
+	(void)snprintf(line, sizeof(line), "'%s' export --from '%s' -s %016llx 2>/dev/null",
+	               built("dsmx-trace", path), file, (unsigned long long)session);
+	pipe = popen(line, "re");
+	while (pipe != NULL && fgets(line, sizeof(line), pipe) != NULL) {
+		const char *at = strstr(line, "\"first_ns\":");
+		const char *split = strstr(line, "\"first_blocked_ns\":");
+
+		if (at == NULL || split == NULL || sscanf(at, "\"first_ns\":%llu", &first) != 1 ||
+		    sscanf(split, "\"first_blocked_ns\":%llu,\"first_waiting_ns\":%llu", &blocked,
+		           &waiting) != 2)
+			continue;
+		ret->streams++;
+		ret->blocked_ns += blocked;
+		ret->waiting_ns += waiting;
+		ret->ran_ns += first - blocked - waiting;
+	}
+	if (pipe == NULL || pclose(pipe) != 0 || ret->streams == 0)
+		return false;
+	ret->blocked_ns /= ret->streams;
+	ret->waiting_ns /= ret->streams;
+	ret->ran_ns /= ret->streams;
+	return true;
+}
+
+static void pin(pid_t pid)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	(void)sched_setaffinity(pid, sizeof(set), &set);
+}
+
+static pid_t start_hog(void)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	pin(0);
+	for (;;)
+		;
+}
+
+static bool is_near(uint64_t seen_us, uint64_t want_us)
+{
+	return seen_us * 100 >= want_us * 85 && seen_us * 100 <= want_us * 115;
+}
+
+TEST(trace_split,
+     "a producer that sleeps is blocked, one that spins runs, one with others on its CPU waits")
+{
+	static const struct {
+		struct work work;
+		int hogs;
+	} rows[] = { { { 4000, 0 }, 0 }, { { 0, 3000 }, 0 }, { { 0, 15000 }, 3 } };
+	struct dsmx_session_options options = options_of(1, NULL);
+	char file[] = "/tmp/dsmx-split-XXXXXX";
+	int fd = mkostemp(file, O_CLOEXEC);
+
+	options.extensions = extensions;
+	(void)close(fd);
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
+		struct dsmx_session_info info;
+		struct dsmx_session *session;
+		struct split split;
+		pid_t tracer, hogs[3] = { 0 };
+		bool fine = true;
+
+		TRACER_START(tracer, "record", file);
+		CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+		dsmx_session_info(session, &info);
+		if (rows[i].hogs > 0)
+			pin(dsmx_session_worker_pid(session, 0));
+		for (int n = 0; n < rows[i].hogs; n++)
+			hogs[n] = start_hog();
+		for (int n = 0; n < QUERIES && fine; n++)
+			fine = run(session, &rows[i].work);
+		for (int n = 0; n < rows[i].hogs; n++)
+			tracer_stop(hogs[n], SIGKILL);
+		dsmx_session_close(session);
+		tracer_stop(tracer, SIGINT);
+		CHECK(fine);
+		CHECK(read_splits(file, info.id, &split));
+		printf("# sleeps %llu us, spins %llu us, %d others: blocked %.0f, waiting %.0f, ran %.0f us\n",
+		       (unsigned long long)rows[i].work.sleep_us,
+		       (unsigned long long)rows[i].work.spin_us, rows[i].hogs,
+		       (double)split.blocked_ns / 1e3, (double)split.waiting_ns / 1e3,
+		       (double)split.ran_ns / 1e3);
+		CHECK_EQ(split.streams, QUERIES);
+		if (rows[i].work.sleep_us > 0)
+			CHECK(is_near(split.blocked_ns / 1000, rows[i].work.sleep_us));
+		else
+			CHECK(is_near(split.ran_ns / 1000, rows[i].work.spin_us));
+		if (rows[i].work.sleep_us == 0)
+			CHECK(split.blocked_ns * 20 < split.ran_ns);
+		if (rows[i].hogs > 0)
+			CHECK(split.waiting_ns * 4 > split.ran_ns);
+	}
+	(void)unlink(file);
+}
+
+int main(int argc, char **argv)
+{
+	int r;
+
+	if (readlink("/proc/self/exe", self_path, sizeof(self_path) - 1) < 0)
+		return KSFT_FAIL;
+	r = dsmx_worker_main(argc, argv, extensions);
+	return r >= 0 ? r : harness_main(argc, argv);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tracer.h - dsmx-trace as a child of a test
+ */
+#ifndef DX_SELFTESTS_TRACER_H
+#define DX_SELFTESTS_TRACER_H
+
+#include <fcntl.h>
+#include <limits.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+
+static inline const char *built(const char *name, char path[PATH_MAX])
+{
+	const char *build = getenv("DSMX_BUILD");
+
+	(void)snprintf(path, PATH_MAX, "%s/%s", build != NULL ? build : DSMX_TOP "/build/release",
+	               name);
+	return path;
+}
+
+/* Start `dsmx-trace COMMAND` (and -o @output, if any) and wait until it watches. Returns its process id, or 0. */
+static inline pid_t tracer_start(const char *command, const char *output, int *ret_status)
+{
+	char path[PATH_MAX], said[512] = "", words[2][PATH_MAX];
+	char *argv[] = { path, words[0], NULL, words[1], NULL };
+	posix_spawn_file_actions_t actions;
+	size_t len = 0;
+	pid_t pid = 0;
+	ssize_t n;
+	int pipes[2];
+
+	(void)snprintf(words[0], PATH_MAX, "%s", command);
+	(void)snprintf(words[1], PATH_MAX, "%s", output != NULL ? output : "");
+	argv[2] = output != NULL ? (char[]){ "-o" } : NULL;
+	(void)built("dsmx-trace", path);
+	if (pipe2(pipes, O_CLOEXEC) != 0)
+		return 0;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, pipes[1], 2);
+	if (posix_spawn(&pid, path, &actions, NULL, argv, environ) != 0)
+		pid = 0;
+	posix_spawn_file_actions_destroy(&actions);
+	(void)close(pipes[1]);
+	while (strstr(said, "watching") == NULL && len + 1 < sizeof(said) &&
+	       (n = read(pipes[0], said + len, sizeof(said) - 1 - len)) > 0)
+		said[len += (size_t)n] = '\0';
+	(void)close(pipes[0]);
+	if (pid > 0 && strstr(said, "watching") == NULL) {
+		printf("# %.200s\n", said);
+		(void)waitpid(pid, ret_status, 0);
+		pid = 0;
+	}
+	return pid;
+}
+
+static inline void tracer_stop(pid_t pid, int signal)
+{
+	int status;
+
+	(void)kill(pid, signal);
+	(void)waitpid(pid, &status, 0);
+}
+
+/* SKIP() where probes cannot be set. */
+#define TRACER_START(pid, command, output)                                                         \
+	do {                                                                                       \
+		int status_ = 0;                                                                   \
+		(pid) = tracer_start(command, output, &status_);                                   \
+		if ((pid) == 0) {                                                                  \
+			CHECK(WIFEXITED(status_));                                                 \
+			CHECK(WEXITSTATUS(status_) == 3 || WEXITSTATUS(status_) == 4);             \
+			SKIP("no permission to load BPF programs, or none were built");            \
+		}                                                                                  \
+	} while (0)
+
+#endif /* DX_SELFTESTS_TRACER_H */
