@@ -10,10 +10,12 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "chan/rx.h"
 #include "dsmx/dsmx.h"
 #include "harness.h"
 #include "processes.h"
 #include "series.h"
+#include "session/query.h"
 #include "worker/restart.h"
 
 #define KILLS 50
@@ -380,6 +382,43 @@ TEST(restart_exec,
 	CHECK_EQ(run_all(session, &err), 0);
 	dsmx_session_close(session);
 	CHECK_EQ(rmdir(path), 0);
+}
+
+static void wake_nobody(struct dsmx_waker *waker)
+{
+	(void)waker;
+}
+
+TEST(restart_no_part,
+     "a worker refuses what it is asked of a query that was dealt to its predecessor")
+{
+	struct dsmx_waker waker = { wake_nobody };
+	struct dx_frame_view view;
+	struct dsmx_worker_info before;
+	struct dx_stream_key key = { .partitions = 1 };
+	struct dsmx_session *session;
+	struct dsmx_query *query;
+	struct dsmx_error err;
+	struct dx_rx *rx;
+	int r = -EAGAIN;
+
+	CHECK_EQ(open_session(1, 1000, &session, &err), 0);
+	before = info_of(session, 0);
+	CHECK_EQ(start_query(session, KIND_GATHER, ENDLESS, &query, &err), 0);
+	CHECK_EQ(kill(before.pid, SIGKILL), 0);
+	CHECK(await_state(session, 0, DSMX_WORKER_READY, before.epoch + 1));
+	key.query = dx_query_id(query->inner);
+	CHECK_EQ(dx_rx_open(session->mesh, 1, &key, false, &rx, &err), 0);
+	for (int i = 0; r == -EAGAIN && i < 1000; i++) {
+		r = dx_rx_next(rx, &waker, &view, &err);
+		(void)dx_reactor_turn(session->reactor, dx_now_ns() + DX_NS_PER_MS);
+	}
+	CHECK_EQ(r, -EOWNERDEAD);
+	CHECK(strstr(err.message, "replaces") != NULL);
+	dx_rx_close(rx);
+	dsmx_query_close(query);
+	CHECK_EQ(run_all(session, &err), 0);
+	dsmx_session_close(session);
 }
 
 TEST(restart_lease,
