@@ -137,11 +137,14 @@ $(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c $(OUT)/.flags
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=gnu11 $(COMMON) -w -I$(GEN) $(DEPGEN) $(CFLAGS) -c -o $@ $<
 
-# One relocatable object with the internal names made local: dx_* cannot clash with the application's.
+# One relocatable object with the internal names made local: dx_* cannot clash with the application's. One name is
+# everybody's by convention: whoever has probes brings it, and the linker keeps one.
+PROBE_BASE := _.stapsdt.base
 $(OUT)/libdsmx.o: $(LIB_OBJ) $(OUT)/.files
 	$(call say,LD,$@)
 	$(Q)$(LD) -r -o $@ $(LIB_OBJ)
 	$(Q)objcopy --localize-hidden $@
+	$(Q)objcopy --globalize-symbol=$(PROBE_BASE) --weaken-symbol=$(PROBE_BASE) $@
 
 $(STATIC): $(OUT)/libdsmx.o
 	$(call say,AR,$@)
