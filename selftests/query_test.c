@@ -763,7 +763,7 @@ TEST(query_slow_application, "an application that reads slowly is no deadlock")
 	for (int i = 0; i < 2 * (int)DX_ARRAY_LEN(worker_counts); i++) {
 		struct dsmx_session_options options = engine_options(worker_counts[i / 2]);
 		enum kind kind = i % 2 == 0 ? KIND_GATHER : KIND_SHUFFLE;
-		struct dsmx_query_stats stats;
+		struct dsmx_query_stats stats = { 0 };
 		struct dsmx_session *session;
 		struct dsmx_query *query;
 		struct dsmx_batch batch;
@@ -772,15 +772,18 @@ TEST(query_slow_application, "an application that reads slowly is no deadlock")
 
 		options.frames_per_stream = 1;
 		session = open_engine(&options);
-		query = begin(session, kind, 400000);
+		query = begin(session, kind, 2000000);
 		CHECK(query != NULL);
-		for (int n = 0; n < 30; n++) {
+		/* As slow as it takes for a producer to wait: instrumented ones are slow themselves. */
+		for (int n = 0; n < 30 || (options.workers > 0 && stats.waits == 0 && n < 60);
+		     n++) {
 			CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, &err), 1);
 			rows += batch.selected;
-			(void)usleep(3000); /* the application's own work */
+			(void)usleep(n < 30 ? 3000 : 100000); /* the application's own work */
+			dsmx_query_stats(query, &stats);
 		}
 		CHECK_EQ(read_all(query, NULL, &rest, &err), 0);
-		CHECK_EQ(rows + rest, 400000);
+		CHECK_EQ(rows + rest, 2000000);
 		dsmx_query_stats(query, &stats);
 		CHECK_EQ(stats.overflow_bytes, 0);
 		CHECK(options.workers == 0 || stats.waits > 0);
