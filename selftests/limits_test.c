@@ -198,8 +198,7 @@ TEST(limits_cpu, "a worker that could use a whole processor gets worker_cpu_perc
 	dsmx_session_close(session);
 }
 
-TEST(limits_cpus,
-     "workers run on worker_cpus only; a list that is none is refused")
+TEST(limits_cpus, "workers run on worker_cpus only; a list that is none is refused")
 {
 	struct log log = { .notices = 0 };
 	struct dsmx_session_options options = options_of(1, &log);

@@ -52,45 +52,66 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 		dx_message_put(message, "PLUGIN", "%s", start->plugins[i]);
 }
 
+/* Parameters of 32 bits and less, with the greatest value of each. */
+enum small {
+	SELF,
+	WORKERS,
+	SLOTS,
+	FRAMES,
+	TASKS,
+	PAGES,
+	WAIT,
+	ISOLATION,
+	RESTART,
+	DELAY,
+	MAX_DELAY,
+	RESET,
+	BURST,
+	INTERVAL,
+	SMALL_COUNT
+};
+
+static const struct {
+	const char *key;
+	uint64_t max;
+} small_rows[SMALL_COUNT] = {
+	[SELF] = { "SELF", DSMX_WORKERS_MAX },
+	[WORKERS] = { "WORKERS", DSMX_WORKERS_MAX },
+	[SLOTS] = { "SLOTS", UINT32_MAX },
+	[FRAMES] = { "FRAMES", UINT32_MAX },
+	[TASKS] = { "TASKS", UINT32_MAX },
+	[PAGES] = { "PAGES", DSMX_PAGES_SMALL },
+	[WAIT] = { "WAIT", DSMX_WAIT_FUTEX },
+	[ISOLATION] = { "ISOLATION", DSMX_ISOLATION_CGROUP },
+	[RESTART] = { "RESTART", DSMX_RESTART_NEVER },
+	[DELAY] = { "RESTART_DELAY_MS", UINT32_MAX },
+	[MAX_DELAY] = { "RESTART_MAX_DELAY_MS", UINT32_MAX },
+	[RESET] = { "RESTART_RESET_MS", UINT32_MAX },
+	[BURST] = { "RESTART_BURST", UINT32_MAX },
+	[INTERVAL] = { "RESTART_INTERVAL_MS", UINT32_MAX },
+};
+
+static void put_small(struct dx_start *start, const uint64_t *small)
+{
+	start->self = (uint32_t)small[SELF];
+	start->workers = (uint32_t)small[WORKERS];
+	start->slots = (uint32_t)small[SLOTS];
+	start->frames = (uint32_t)small[FRAMES];
+	start->tasks = (uint32_t)small[TASKS];
+	start->pages = (enum dsmx_pages)small[PAGES];
+	start->wait = (enum dsmx_wait_backend)small[WAIT];
+	start->isolation = (enum dsmx_isolation)small[ISOLATION];
+	start->restart = (struct dx_restart){ .policy = (enum dsmx_restart)small[RESTART],
+		                              .delay_ms = (uint32_t)small[DELAY],
+		                              .max_delay_ms = (uint32_t)small[MAX_DELAY],
+		                              .reset_ms = (uint32_t)small[RESET],
+		                              .burst = (uint32_t)small[BURST],
+		                              .interval_ms = (uint32_t)small[INTERVAL] };
+}
+
 int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
                  struct dsmx_error *err)
 {
-	enum {
-		SELF,
-		WORKERS,
-		SLOTS,
-		FRAMES,
-		TASKS,
-		PAGES,
-		WAIT,
-		ISOLATION,
-		RESTART,
-		DELAY,
-		MAX_DELAY,
-		RESET,
-		BURST,
-		INTERVAL,
-		SMALL_COUNT
-	};
-	static const struct {
-		const char *key;
-		uint64_t max;
-	} rows[SMALL_COUNT] = {
-		[SELF] = { "SELF", DSMX_WORKERS_MAX },
-		[WORKERS] = { "WORKERS", DSMX_WORKERS_MAX },
-		[SLOTS] = { "SLOTS", UINT32_MAX },
-		[FRAMES] = { "FRAMES", UINT32_MAX },
-		[TASKS] = { "TASKS", UINT32_MAX },
-		[PAGES] = { "PAGES", DSMX_PAGES_SMALL },
-		[WAIT] = { "WAIT", DSMX_WAIT_FUTEX },
-		[ISOLATION] = { "ISOLATION", DSMX_ISOLATION_CGROUP },
-		[RESTART] = { "RESTART", DSMX_RESTART_NEVER },
-		[DELAY] = { "RESTART_DELAY_MS", UINT32_MAX },
-		[MAX_DELAY] = { "RESTART_MAX_DELAY_MS", UINT32_MAX },
-		[RESET] = { "RESTART_RESET_MS", UINT32_MAX },
-		[BURST] = { "RESTART_BURST", UINT32_MAX },
-		[INTERVAL] = { "RESTART_INTERVAL_MS", UINT32_MAX },
-	};
 	uint64_t protocol = 0, small[SMALL_COUNT] = { 0 };
 	struct dx_start start = { 0 };
 	const char *plugin = NULL;
@@ -103,7 +124,7 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 			"version than the library?",
 			(unsigned long long)protocol, DX_PROTOCOL);
 	for (int i = 0; r == 0 && i < SMALL_COUNT; i++)
-		r = dx_message_number(message, rows[i].key, rows[i].max, &small[i]);
+		r = dx_message_number(message, small_rows[i].key, small_rows[i].max, &small[i]);
 	if (r != 0 || dx_message_number(message, "SESSION", UINT64_MAX, &start.session) != 0 ||
 	    dx_message_number(message, "EPOCH", UINT64_MAX, &start.epoch) != 0 ||
 	    dx_message_number(message, "DATA_BYTES", UINT64_MAX, &start.data_bytes) != 0 ||
@@ -115,20 +136,7 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 	            0)
 		return dx_error(err, -EPROTO,
 		                "START lacks a parameter, or has one out of its range");
-	start.self = (uint32_t)small[SELF];
-	start.workers = (uint32_t)small[WORKERS];
-	start.slots = (uint32_t)small[SLOTS];
-	start.frames = (uint32_t)small[FRAMES];
-	start.tasks = (uint32_t)small[TASKS];
-	start.pages = (enum dsmx_pages)small[PAGES];
-	start.wait = (enum dsmx_wait_backend)small[WAIT];
-	start.isolation = (enum dsmx_isolation)small[ISOLATION];
-	start.restart = (struct dx_restart){ .policy = (enum dsmx_restart)small[RESTART],
-		                             .delay_ms = (uint32_t)small[DELAY],
-		                             .max_delay_ms = (uint32_t)small[MAX_DELAY],
-		                             .reset_ms = (uint32_t)small[RESET],
-		                             .burst = (uint32_t)small[BURST],
-		                             .interval_ms = (uint32_t)small[INTERVAL] };
+	put_small(&start, small);
 	start.worker_path = dx_message_get(message, "WORKER_PATH");
 	start.limits.cpus = dx_message_get(message, "CPUS");
 	start.cgroup_root = dx_message_get(message, "CGROUP_ROOT");

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* chan_hostile_test - what a peer can write into its own segments at any time, and what that costs: its stream */
+#include "chan_pair.h"
+#include "harness.h"
+
+enum lie {
+	LIE_OFFSET_FAR,
+	LIE_OFFSET_WRAPS,
+	LIE_OFFSET_ODD,
+	LIE_LENGTH,
+	LIE_LENGTH_SMALL,
+	LIE_FRAME_ID,
+	LIE_FRAME_TWICE,
+	LIE_GENERATION,
+	LIE_TAIL_FAR,
+	LIE_FINAL_TAIL,
+	LIE_RING_OFFSET,
+	LIE_RING_SLOTS,
+};
+
+/* What the owner of the producer's segments can write at any time. */
+static void lie(struct pair *p, struct dx_tx *tx, enum lie which)
+{
+	struct dsmx_descriptor_abi *d = &tx->ring.slots[0];
+
+	(void)p;
+	switch (which) {
+	case LIE_OFFSET_FAR:
+		d->offset = DATA;
+		break;
+	case LIE_OFFSET_WRAPS:
+		d->offset = UINT64_MAX - 63;
+		break;
+	case LIE_OFFSET_ODD:
+		d->offset += 8;
+		break;
+	case LIE_LENGTH:
+		d->bytes = UINT32_MAX;
+		break;
+	case LIE_LENGTH_SMALL:
+		d->bytes = 3;
+		break;
+	case LIE_FRAME_ID:
+		d->frame = FRAMES;
+		break;
+	case LIE_FRAME_TWICE:
+		tx->ring.slots[1].frame = d->frame;
+		break;
+	case LIE_GENERATION:
+		d->generation++;
+		break;
+	case LIE_TAIL_FAR:
+		tx->stream->tail = FRAMES + 1;
+		break;
+	case LIE_FINAL_TAIL:
+		tx->stream->final_tail = 1;
+		*tx->word = DSMX_WORD(tx->generation, DSMX_STREAM_FIN);
+		break;
+	case LIE_RING_OFFSET:
+		tx->stream->ring_offset = DATA - 32;
+		break;
+	case LIE_RING_SLOTS:
+		tx->stream->ring_slots = 1U << 31;
+		break;
+	}
+}
+
+TEST(chan_hostile_producer,
+     "whatever a producer writes into its own segments, the reader says -EBADMSG and reads nothing")
+{
+	for (int which = LIE_OFFSET_FAR; which <= LIE_RING_SLOTS; which++) {
+		struct pair p;
+		struct dx_rx *rx;
+		struct dx_tx *tx;
+		struct dx_frame_view view;
+		int r, frames = 0;
+
+		CHECK_EQ(setup(&p), 0);
+		CHECK_EQ(open_stream(&p, &rx, &tx, 1 << 20), 0);
+		CHECK_EQ(push(p.sides[WORKER].mesh, tx, 1), 0);
+		CHECK_EQ(push(p.sides[WORKER].mesh, tx, 2), 0);
+		dx_mesh_flush(p.sides[WORKER].mesh);
+		lie(&p, tx, (enum lie)which);
+		while ((r = dx_rx_next(rx, NULL, &view, NULL)) == 1)
+			frames++;
+		CHECK_EQ(r, -EBADMSG);
+		CHECK_EQ(frames <= 2, 1);
+		dx_rx_close(rx);
+		teardown(&p);
+	}
+}
+
+TEST(chan_hostile_consumer,
+     "a consumer that releases what it does not hold costs its own stream and nothing else")
+{
+	static const struct {
+		uint64_t released;
+		uint32_t id;
+		int want;
+	} rows[] = {
+		{ 1, 3, -EBADMSG },                       /* an id that is not out */
+		{ 1, UINT32_MAX, -EBADMSG },              /* an id that cannot be */
+		{ 2, 0, -EBADMSG },                       /* more than are out */
+		{ UINT64_MAX, 0, -EBADMSG }, { 1, 0, 1 }, /* and the one that is */
+	};
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
+		struct pair p;
+		struct dx_rx *rx;
+		struct dx_tx *tx;
+		struct dx_frame_view view;
+
+		CHECK_EQ(setup(&p), 0);
+		CHECK_EQ(open_stream(&p, &rx, &tx, 1 << 20), 0);
+		CHECK_EQ(push(p.sides[WORKER].mesh, tx, 1), 0);
+		settle(&p);
+		CHECK_EQ(dx_rx_next(rx, NULL, &view, NULL), 1);
+		rx->log.ids[0] = rows[i].id;
+		rx->request->released = rows[i].released;
+		CHECK_EQ(dx_tx_room(tx, 1, NULL), rows[i].want);
+		teardown(&p);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	return harness_main(argc, argv);
+}
