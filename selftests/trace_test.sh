@@ -76,7 +76,7 @@ csv() { awk -F, 'NR == 1 { n = NF } NF != n { print FNR ": " NF " cells, not " n
 
 probes=$(grep -c '^	X(' "$top/include/dsmx/trace.h")
 
-echo 1..17
+echo 1..18
 
 "$trace" list >"$dir/said" 2>&1 && [ "$(grep -c '^  dsmx:' "$dir/said")" = "$probes" ] &&
 	[ "$(readelf -n "$build/libdsmx.so" 2>/dev/null | grep -c 'Provider: dsmx')" = "$probes" ]
@@ -200,6 +200,11 @@ if bpf trace_exact 'the five stamps of all StartStreams are seen, of few and of 
 	done
 	cp "$dir/counted" "$dir/said"
 	point $bad trace_exact 'the five stamps of all StartStreams are seen, of few and of thousands, none out of order'
+fi
+
+if bpf trace_doctor 'doctor sees StartStreams of its own: probes are not only set, they fire'; then
+	"$trace" doctor >"$dir/said" 2>&1 && grep -q '^ok   probes .*fire' "$dir/said" && ! grep -q '^no' "$dir/said"
+	point $? trace_doctor 'doctor sees StartStreams of its own: probes are not only set, they fire'
 fi
 
 if bpf trace_causal 'in each attempt no producer starts before somebody asked it to'; then

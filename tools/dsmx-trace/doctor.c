@@ -169,14 +169,36 @@ static struct finding look_at_programs(void)
 	return f;
 }
 
+static struct finding look_at_probes(bool loadable)
+{
+	struct finding f = { .what = "probes" };
+	int seen = loadable ? self_look() : -1;
+
+	f.works = seen == 3;
+	if (seen == 3)
+		snprintf(f.text, sizeof(f.text),
+		         "fire: three StartStreams of its own were seen, with all five stamps");
+	else if (seen < 0)
+		snprintf(f.text, sizeof(f.text), "could not be tried");
+	else
+		snprintf(
+			f.text, sizeof(f.text),
+			"are set, but only %d of three StartStreams were seen: this kernel does not "
+			"fire them",
+			seen);
+	return f;
+}
+
 int doctor_main(const struct trace_options *options)
 {
 	struct finding findings[] = {
-		look_at_sessions(options), look_at_caps(),    look_at_btf(),
-		look_at_lockdown(),        look_at_uprobes(), look_at_programs()
+		look_at_sessions(options), look_at_caps(),     look_at_btf(),  look_at_lockdown(),
+		look_at_uprobes(),         look_at_programs(), { .what = "" },
 	};
+	size_t last = sizeof(findings) / sizeof(findings[0]) - 1;
 
-	for (size_t i = 0; i < sizeof(findings) / sizeof(findings[0]); i++)
+	findings[last] = look_at_probes(findings[last - 1].works);
+	for (size_t i = 0; i <= last; i++)
 		show(options, &findings[i]);
 	return EXIT_OK;
 }

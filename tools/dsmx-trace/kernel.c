@@ -398,7 +398,8 @@ int kernel_run(const struct trace_options *options, const struct source_ops *ops
 	(void)libbpf_set_print(be_silent);
 	status = set_up(&k);
 	if (status == EXIT_OK) {
-		fputs("dsmx-trace: watching\n", stderr);
+		if (!options->quiet)
+			fputs("dsmx-trace: watching\n", stderr);
 		watch(&k);
 		k.bpf->bss->armed = 0;
 		consume(&k);

@@ -51,6 +51,9 @@ void source_print_losses(FILE *to, const struct source_sum *sum);
 /* Does the stream of this event have all its stamps? Its phases, then. */
 bool event_phases(const struct ss_event *event, uint64_t ret_ns[DSMX_STREAM_PHASES]);
 
+/* Returns how many of three StartStreams of our own were seen whole, or -1: it could not be tried. */
+int self_look(void);
+
 int slow_main(const struct trace_options *options);
 int follow_main(const struct trace_options *options);
 int record_main(const struct trace_options *options);

@@ -16,6 +16,7 @@
  *	source.c	the same from a recorded file, and recording
  *	event.c		events as lines; slow, follow, hist --kernel
  *	export.c html.c	events for other programs
+ *	self.c		a StartStream of our own: do probes fire?
  */
 #ifndef DSMX_TRACE_TOOL_H
 #define DSMX_TRACE_TOOL_H
@@ -58,6 +59,7 @@ struct trace_options {
 	const char *filter;
 	bool kernel; /* by probes instead of pages */
 	bool no_scheduler;
+	bool quiet; /* do not say that it watches */
 	uint64_t min_us;
 	uint64_t buffer_kib; /* 0: as the programs have it */
 	const char *from;    /* a recorded file instead of the kernel */

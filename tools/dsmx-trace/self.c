@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * self.c - a StartStream of our own, for dsmx-trace doctor
+ *
+ * A probe can be set and never fire: then everything seems well, and nothing is seen. So doctor has a child run a
+ * query within itself, and looks whether its five stamps come.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dsmx/dsmx.h"
+#include "source.h"
+
+#define SELF_QUERIES 3
+#define SETTLE_US    300000 /* for the probes to be set */
+
+static int one_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
+                    struct dsmx_batch *ret_batch)
+{
+	static const int64_t value = 1;
+	static const struct dsmx_column column = { .values = &value };
+	bool *given = state;
+
+	(void)input, (void)cx;
+	*ret_batch = (struct dsmx_batch){
+		.length = 1, .selected = 1, .column_count = 1, .columns = &column
+	};
+	*given = !*given;
+	return *given;
+}
+
+static int one_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                    struct dsmx_operator **inputs, uint32_t input_count,
+                    struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static const struct dsmx_simple_ops ops = { "One", one_next, free };
+	bool *given = calloc(1, sizeof(*given));
+	int r = given == NULL ? -ENOMEM : dsmx_simple_new(&ops, given, output, NULL, ret_operator);
+
+	(void)bytes, (void)len, (void)inputs, (void)input_count, (void)err;
+	if (r != 0)
+		free(given);
+	return r;
+}
+
+static int run_one(struct dsmx_session *session)
+{
+	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
+	static const struct dsmx_schema schema = { 1, &field };
+	struct dsmx_query *query = NULL;
+	struct dsmx_plan *plan;
+	struct dsmx_batch batch;
+	struct dsmx_rel *rel;
+	int r = dsmx_plan_new(&plan);
+
+	if (r != 0)
+		return r;
+	rel = dsmx_rel_extension(plan, "one", NULL, 0, &schema, NULL, 0);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, rel, NULL, 0, 1, NULL);
+	r = dsmx_plan_finish(plan, rel, NULL, NULL);
+	if (r == 0)
+		r = dsmx_query_start(session, plan, NULL, &query, NULL);
+	while (r >= 0 && (r = dsmx_query_next_batch(query, 1000, &batch, NULL)) == 1)
+		;
+	dsmx_query_close(query);
+	dsmx_plan_free(plan);
+	return r;
+}
+
+static int run_queries(void)
+{
+	static const struct dsmx_extension extensions[] = { { "one", one_make }, { NULL, NULL } };
+	struct dsmx_session_options options = { .size = sizeof(options), .extensions = extensions };
+	struct dsmx_session *session;
+	int r = dsmx_session_open(&options, &session, NULL);
+
+	for (int i = 0; r == 0 && i < SELF_QUERIES; i++)
+		r = run_one(session);
+	if (r == 0)
+		dsmx_session_close(session);
+	return r;
+}
+
+struct seen {
+	pid_t child;
+	int streams;
+};
+
+static void count_own(void *arg, const struct ss_event *event)
+{
+	struct seen *seen = arg;
+	uint64_t ns[DSMX_STREAM_PHASES];
+
+	if (event->tgid == (uint32_t)seen->child && event_phases(event, ns))
+		seen->streams++;
+}
+
+int self_look(void)
+{
+	struct trace_options options = { .phase = -1, .duration_s = 1, .quiet = true };
+	struct seen seen = { .child = fork() };
+	struct source_ops ops = { .event = count_own, .arg = &seen };
+	struct source_sum sum;
+	int status, traced;
+
+	if (seen.child == 0) {
+		usleep(SETTLE_US);
+		_exit(run_queries() == 0 ? EXIT_OK : EXIT_ERROR);
+	}
+	traced = kernel_run(&options, &ops, &sum);
+	if (seen.child < 0 || waitpid(seen.child, &status, 0) < 0 || status != 0 ||
+	    traced != EXIT_OK)
+		return -1;
+	return seen.streams;
+}
