@@ -27,7 +27,9 @@ start() { # WORKERS
 	"$dsmx" run -q -w "$1" --repeat 1000000 --data "$dir" "$query" >/dev/null 2>"$dir/session.err" &
 	running=$!
 	for _ in $(seq 200); do
-		"$trace" stat -p $running >/dev/null 2>&1 && return 0
+		# The header, the leader, the workers; and rows have come.
+		"$trace" stat -p $running --format csv >"$dir/up" 2>/dev/null && [ "$(wc -l <"$dir/up")" = $(($1 + 2)) ] &&
+			[ "$(awk -F, 'NR == 2 { print $6 }' "$dir/up")" -gt 0 ] && return 0
 		sleep 0.05
 	done
 	return 1

@@ -12,6 +12,10 @@
 
 #include "harness.h"
 
+#ifndef DSMX_TOP
+#define DSMX_TOP "."
+#endif
+
 static inline const char *built(const char *name, char path[PATH_MAX])
 {
 	const char *build = getenv("DSMX_BUILD");
