@@ -168,24 +168,29 @@ static bool is_alive(const struct page *page)
 	return page->base != NULL && (kill((pid_t)page->head.pid, 0) == 0 || errno == EPERM);
 }
 
-static bool is_wanted(const struct session *s, const struct trace_options *options)
+static bool is_wanted(const struct session *s, const struct trace_options *options,
+                      const struct pids *group)
 {
-	bool wanted = options->pid == 0, alive = false;
+	bool wanted = options->pid == 0, alive = false, in_group = options->cgroup == NULL;
 
 	for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++) {
 		const struct page *page = &s->pages[p];
 
 		wanted |= page->base != NULL && page->head.pid == (uint32_t)options->pid;
 		alive |= is_alive(page);
+		in_group |= page->base != NULL && group_has(group, (pid_t)page->head.pid);
 	}
-	return alive && wanted && (options->session == 0 || options->session == s->id);
+	return alive && wanted && in_group && (options->session == 0 || options->session == s->id);
 }
 
 void sessions_find(struct sessions *sessions, const struct trace_options *options)
 {
 	DIR *proc = opendir("/proc");
+	struct pids group = { .count = 0 };
 	struct dirent *entry;
 
+	if (options->cgroup != NULL)
+		group_take(options->cgroup, &group);
 	sessions->denied = sessions->other_version = 0;
 	while (proc != NULL && (entry = readdir(proc)) != NULL)
 		if (isdigit((unsigned char)entry->d_name[0]))
@@ -193,8 +198,9 @@ void sessions_find(struct sessions *sessions, const struct trace_options *option
 	if (proc != NULL)
 		closedir(proc);
 	for (uint32_t i = sessions->count; i > 0; i--)
-		if (!is_wanted(sessions->list[i - 1], options))
+		if (!is_wanted(sessions->list[i - 1], options, &group))
 			drop(sessions, i - 1);
+	group_free(&group);
 }
 
 int sessions_none(const struct sessions *sessions, const struct trace_options *options)
@@ -202,6 +208,8 @@ int sessions_none(const struct sessions *sessions, const struct trace_options *o
 	if (options->session != 0)
 		fprintf(stderr, "dsmx-trace: session %016" PRIx64 " is not there",
 		        options->session);
+	else if (options->cgroup != NULL)
+		fprintf(stderr, "dsmx-trace: no session has a process in %s", options->cgroup);
 	else if (options->pid != 0)
 		fprintf(stderr, "dsmx-trace: process %d is in no session that can be seen",
 		        (int)options->pid);

@@ -47,6 +47,7 @@ static const struct command {
 enum option {
 	OPT_PID,
 	OPT_SESSION,
+	OPT_CGROUP,
 	OPT_DURATION,
 	OPT_INTERVAL,
 	OPT_COUNT,
@@ -65,6 +66,7 @@ enum option {
 static const struct args_option options[] = {
 	[OPT_PID] = { "pid", 'p', "PID", "only the session that this process is in" },
 	[OPT_SESSION] = { "session", 's', "ID", "only this session" },
+	[OPT_CGROUP] = { "cgroup", 'g', "DIR", "only sessions with processes in this cgroup" },
 	[OPT_DURATION] = { "duration", 'd', "SEC", "what happens in so many seconds" },
 	[OPT_INTERVAL] = { "interval", 'i', "SEC", "again at each interval" },
 	[OPT_COUNT] = { "count", 'n', "N", "so many intervals, or samples" },
@@ -143,6 +145,9 @@ static int take_option(const struct args *args, enum option option, struct trace
 		return r;
 	case OPT_SESSION:
 		return take_session(args, &o->session);
+	case OPT_CGROUP:
+		o->cgroup = args->value;
+		return 0;
 	case OPT_DURATION:
 		return take_seconds(args, "--duration", &o->duration_s);
 	case OPT_INTERVAL:
@@ -190,7 +195,7 @@ static int find_session_of(struct trace_options *o)
 	sessions_find(&sessions, o);
 	if (sessions.count == 0)
 		status = sessions_none(&sessions, o);
-	else
+	else if (sessions.count == 1)
 		o->session = sessions.list[0]->id;
 	sessions_fini(&sessions);
 	return status;
@@ -223,7 +228,7 @@ static int run(const struct command *command, int argc, char **argv)
 		status = args_wrong(&usage, "'%s' is too much", args.operands[0]);
 	if (status < 0 && (command->formats & BIT(o.format)) == 0)
 		status = args_wrong(&usage, "it has no such format");
-	if (status < 0 && o.pid != 0 && (status = find_session_of(&o)) == 0)
+	if (status < 0 && (o.pid != 0 || o.cgroup != NULL) && (status = find_session_of(&o)) == 0)
 		status = -1;
 	args_fini(&args);
 	if (status >= 0)

@@ -4,6 +4,7 @@
  *
  *	main.c		command line, exit codes
  *	page.c		one process's page: found, checked, mapped
+ *	group.c		the processes of a cgroup
  *	find.c		all pages that we may read, as sessions
  *	count.c		counters of a process: one table for stat, top and every format
  *	write.c		counters and histograms, in every format
@@ -48,11 +49,12 @@ enum format {
 };
 
 struct trace_options {
-	pid_t pid;         /* 0: any */
-	uint64_t session;  /* 0: any */
-	double duration_s; /* 0: since the start of each process; until interrupted */
-	double interval_s; /* 0: once */
-	uint64_t count;    /* 0: no limit */
+	pid_t pid;          /* 0: any */
+	uint64_t session;   /* 0: any */
+	const char *cgroup; /* NULL: any; only sessions with a process in or below this directory */
+	double duration_s;  /* 0: since the start of each process; until interrupted */
+	double interval_s;  /* 0: once */
+	uint64_t count;     /* 0: no limit */
 	enum format format;
 	int phase; /* DSMX_STREAM_*, -1: all */
 	const char *sort;
@@ -125,6 +127,17 @@ void sessions_fini(struct sessions *sessions);
 
 /* No session: say why on stderr. Returns the exit status: EXIT_ERROR or EXIT_PERMISSION. */
 int sessions_none(const struct sessions *sessions, const struct trace_options *options);
+
+/* --- group.c ---------------------------------------------------------------------------------------------------- */
+
+struct pids {
+	uint32_t count, room;
+	pid_t *list;
+};
+
+void group_take(const char *dir, struct pids *ret_pids);
+bool group_has(const struct pids *pids, pid_t pid);
+void group_free(struct pids *pids);
 
 /* "leader" or "worker 3" */
 const char *peer_name(uint32_t peer, char buf[16]);
