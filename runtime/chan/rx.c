@@ -499,11 +499,6 @@ uint32_t dx_rx_peer(const struct dx_rx *rx)
 	return rx->peer->index;
 }
 
-uint64_t dx_rx_taken(const struct dx_rx *rx)
-{
-	return rx->ring.taken;
-}
-
 uint32_t dx_rx_held(const struct dx_rx *rx)
 {
 	return rx->held_count;

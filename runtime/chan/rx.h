@@ -66,9 +66,8 @@ void dx_rx_close(struct dx_rx *rx);
 /* What was in a frame of it breaks the rules: see dx_mesh_set_accuse(). */
 void dx_rx_accuse(struct dx_rx *rx, const char *what);
 
-/* The process that produces it; frames taken so far. */
+/* The process that produces it. */
 uint32_t dx_rx_peer(const struct dx_rx *rx);
-uint64_t dx_rx_taken(const struct dx_rx *rx);
 /* Frames taken and not yet released; their bytes. */
 uint32_t dx_rx_held(const struct dx_rx *rx);
 uint64_t dx_rx_held_bytes(const struct dx_rx *rx);

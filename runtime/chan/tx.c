@@ -455,8 +455,3 @@ uint64_t dx_tx_outstanding(const struct dx_tx *tx)
 {
 	return tx->outstanding;
 }
-
-uint64_t dx_tx_frames(const struct dx_tx *tx)
-{
-	return tx->ring.tail;
-}

@@ -83,9 +83,8 @@ void dx_tx_finish(struct dx_tx *tx, uint32_t state, const struct dsmx_error *why
 /* The task that the stream is of runs: the stamp between RUNNING and the first frame. Later calls do nothing. */
 void dx_tx_started(struct dx_tx *tx);
 
-/* Is it local: consumer and producer one process? Bytes out; frames pushed. */
+/* Is it local: consumer and producer one process? Bytes out. */
 bool dx_tx_local(const struct dx_tx *tx);
 uint64_t dx_tx_outstanding(const struct dx_tx *tx);
-uint64_t dx_tx_frames(const struct dx_tx *tx);
 
 #endif /* DX_CHAN_TX_H */

@@ -66,15 +66,6 @@ void *dx_arena_array(struct dx_arena *arena, size_t count, size_t size)
 	return dx_arena_alloc(arena, bytes);
 }
 
-void *dx_arena_copy(struct dx_arena *arena, const void *bytes, size_t size)
-{
-	void *copy = dx_arena_alloc(arena, size);
-
-	if (copy != NULL && size > 0)
-		memcpy(copy, bytes, size);
-	return copy;
-}
-
 char *dx_arena_text(struct dx_arena *arena, const char *bytes, size_t len)
 {
 	char *text = len < PTRDIFF_MAX / 4 ? dx_arena_alloc(arena, len + 1) : NULL;

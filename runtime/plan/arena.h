@@ -25,9 +25,6 @@ void *dx_arena_alloc(struct dx_arena *arena, size_t size);
 /* @count times @size; NULL also where the product is too large. */
 void *dx_arena_array(struct dx_arena *arena, size_t count, size_t size);
 
-/* A copy of @size bytes. */
-void *dx_arena_copy(struct dx_arena *arena, const void *bytes, size_t size);
-
 /* A copy of @len bytes and a 0 behind them. */
 char *dx_arena_text(struct dx_arena *arena, const char *bytes, size_t len);
 
