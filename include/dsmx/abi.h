@@ -48,7 +48,7 @@
 #define DSMX_ABI_ASSERT(cond, why) _Static_assert(cond, why)
 #endif
 
-#define DSMX_ABI_VERSION 3U
+#define DSMX_ABI_VERSION 4U
 #define DSMX_PAGE_MAGIC  0x656761702d786d64ULL /* "dmx-page", little-endian */
 #define DSMX_LINE_BYTES  64U
 
@@ -102,7 +102,7 @@ struct dsmx_page_abi {
 	__u32 slots;
 	__u32 frames;
 	__u32 tasks;
-	__u32 reserved0;
+	__u32 isolation; /* worker: its level and the steps that it has taken: isolation.h */
 	__u64 data_bytes;
 
 	/* line 1 */

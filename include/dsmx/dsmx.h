@@ -10,6 +10,7 @@
 #include "dsmx/error.h"
 #include "dsmx/exec.h"
 #include "dsmx/ipc.h"
+#include "dsmx/isolation.h"
 #include "dsmx/plan.h"
 #include "dsmx/session.h"
 #include "dsmx/worker.h"

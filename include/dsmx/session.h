@@ -13,6 +13,7 @@
 #define DSMX_SESSION_H
 
 #include "dsmx/exec.h"
+#include "dsmx/isolation.h"
 #include "dsmx/plan.h"
 
 #ifdef __cplusplus
@@ -35,12 +36,6 @@ enum dsmx_wait_backend {
 	DSMX_WAIT_AUTO, /* io_uring if it works here, else futex_waitv; the DSMX_WAIT variable decides */
 	DSMX_WAIT_URING,
 	DSMX_WAIT_FUTEX,
-};
-
-enum dsmx_isolation {
-	DSMX_ISOLATION_DEFAULT, /* cgroup, as far as the machine lets us */
-	DSMX_ISOLATION_NONE,
-	DSMX_ISOLATION_CGROUP,
 };
 
 enum dsmx_restart {
@@ -104,6 +99,13 @@ struct dsmx_session_options {
 	uint32_t worker_pids_max;    /* processes and threads, itself included; 0: no limit */
 	uint32_t worker_cpu_percent; /* of one processor, 150: one and a half; 0: no limit */
 	const char *worker_cpus;     /* the processors it may run on, "0-3,8"; NULL: any */
+
+	/* More of isolation.h. */
+	bool isolation_required; /* a step that this machine cannot take: do not open */
+	bool core_dumps;         /* workers may write them; else only at level NONE */
+	/* Standard and strict: NULL-ended files and directories that workers may read, beside plug-ins and system
+	 * libraries: whatever plans scan. */
+	const char *const *read_paths;
 };
 
 /* What a session will take; bytes of memory, not address space. */
@@ -142,6 +144,8 @@ struct dsmx_session_info {
 	const char *cgroup;    /* the session's cgroup directory, or "" */
 	int supervisor_pid;    /* 0 without workers */
 	uint64_t open_ns;      /* how long dsmx_session_open() took */
+	const char *level;     /* of isolation, as it was asked for: "standard!" */
+	const char *steps;     /* that every worker has taken: "cgroup,no-dump", or "-" */
 };
 DSMX_API void dsmx_session_info(const struct dsmx_session *session,
                                 struct dsmx_session_info *ret_info);
@@ -162,7 +166,8 @@ struct dsmx_worker_info {
 	/* How the last incarnation that ended did; reason 0: none has. */
 	int reason; /* enum dsmx_exit_reason */
 	int status;
-	const char *text; /* the session's, until the next death; or "" */
+	const char *text;   /* the session's, until the next death; or "" */
+	uint32_t isolation; /* its level and the steps that it has taken: isolation.h; 0: dead */
 };
 
 /* dsmx_session_worker() - what became of worker @worker. Return: 0, or -EINVAL: there is none of that number. */

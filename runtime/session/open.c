@@ -358,6 +358,7 @@ static struct dsmx_session *new_session(const struct dsmx_session_options *optio
 	dx_list_init(&session->queries);
 	session->leases.budget_bytes = options->data_bytes / 4;
 	(void)snprintf(session->isolation, sizeof(session->isolation), "none");
+	(void)snprintf(session->steps, sizeof(session->steps), "-");
 	while (session->id == 0)
 		(void)!getrandom(&session->id, sizeof(session->id), 0);
 	return session;
@@ -465,6 +466,9 @@ void dsmx_session_info(const struct dsmx_session *session, struct dsmx_session_i
 	ret_info->workers = session->options.workers;
 	ret_info->wait = dx_wait_name(dx_reactor_wait(session->reactor));
 	ret_info->isolation = session->isolation;
+	ret_info->level =
+		dsmx_isolation_str(session->options.isolation, session->options.isolation_required);
+	ret_info->steps = session->steps;
 	ret_info->cgroup = session->group.v2;
 	ret_info->supervisor_pid = session->supervisor.pid > 0 ? session->supervisor.pid : 0;
 }

@@ -136,6 +136,19 @@ static void set_restart(struct dsmx_session_options *o)
 		o->watchdog_ms = DEFAULT_WATCHDOG_MS;
 }
 
+/* What the caller left open is the environment's to say. */
+static int set_isolation(struct dsmx_session_options *o, struct dsmx_error *err)
+{
+	const char *text = secure_getenv("DSMX_ISOLATION");
+
+	if (o->isolation != DSMX_ISOLATION_DEFAULT)
+		return 0;
+	o->isolation = DSMX_ISOLATION_CGROUP;
+	return text == NULL || text[0] == '\0'
+	               ? 0
+	               : dsmx_isolation_parse(text, &o->isolation, &o->isolation_required, err);
+}
+
 int dx_session_options(const struct dsmx_session_options *options,
                        struct dsmx_session_options *ret_options, struct dsmx_error *err)
 {
@@ -160,7 +173,9 @@ int dx_session_options(const struct dsmx_session_options *options,
 	if (o.start_timeout_ms == 0)
 		o.start_timeout_ms = DEFAULT_START_TIMEOUT_MS;
 	set_restart(&o);
-	r = check_kinds(&o, err);
+	r = set_isolation(&o, err);
+	if (r == 0)
+		r = check_kinds(&o, err);
 	if (r == 0)
 		r = check_numbers(&o, err);
 	if (r != 0)

@@ -59,6 +59,7 @@ struct dsmx_session {
 
 	struct dsmx_session_info info;
 	char isolation[32];
+	char steps[256]; /* of isolation, that every worker has taken */
 };
 
 /*

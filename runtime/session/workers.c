@@ -102,5 +102,7 @@ int dsmx_session_worker(const struct dsmx_session *session, uint32_t worker,
 		.status = last->status,
 		.text = last->text,
 	};
+	if (ret_info->pid != 0)
+		ret_info->isolation = dx_mesh_peer_page(session->mesh, worker + 1)->isolation;
 	return 0;
 }
