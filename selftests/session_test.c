@@ -4,8 +4,10 @@
  * the environment makes a worker misbehave at its start.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/err.h"
@@ -307,6 +309,52 @@ TEST(session_oom, "a worker over its memory limit dies of OOM, by name")
 		SKIP("no memory controller for us here");
 	CHECK_EQ(err.reason, DSMX_EXIT_OOM);
 	CHECK_EQ(err.status, SIGKILL);
+}
+
+/* In a process of its own, which enters @procs first: a session without a limit, and a worker that eats. */
+static void be_eaten_above(const char *procs)
+{
+	struct dsmx_session_options options = options_of(1, NULL);
+	struct dsmx_session *session;
+	struct dsmx_error err;
+	int fd = open(procs, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "0", 1) != 1 || setenv("SESSION_TEST", "eat", 1) != 0)
+		_exit(1);
+	if (dsmx_session_open(&options, &session, &err) != -EOWNERDEAD)
+		_exit(2);
+	fprintf(stderr, "# %s\n", err.message);
+	_exit(err.reason == DSMX_EXIT_OOM && err.status == SIGKILL ? 0 : 3);
+}
+
+TEST(session_oom_above,
+     "so does a worker of a session without one, in an application that is over its own")
+{
+	char missing[DSMX_ERROR_MESSAGE_BYTES], dir[DX_CGROUP_PATH + 32],
+		procs[DX_CGROUP_PATH + 64];
+	struct dx_cgroup group;
+	FILE *limit;
+	int status = -1;
+	pid_t pid;
+
+	CHECK_EQ(dx_cgroup_find(NULL, 1, &(struct dx_limits){ .memory_max = 1 }, &group, missing,
+	                        NULL),
+	         0);
+	if (group.v1[DX_V1_MEMORY][0] == '\0')
+		SKIP("no memory controller of version 1 for us here");
+	*strstr(group.v1[DX_V1_MEMORY], "/dsmx/") = '\0';
+	(void)snprintf(dir, sizeof(dir), "%s/dsmx-test-%d", group.v1[DX_V1_MEMORY], (int)getpid());
+	CHECK_EQ(mkdir(dir, 0755), 0);
+	(void)snprintf(procs, sizeof(procs), "%s/memory.limit_in_bytes", dir);
+	limit = fopen(procs, "we");
+	CHECK(limit != NULL && fputs("200M", limit) >= 0 && fclose(limit) == 0);
+	(void)snprintf(procs, sizeof(procs), "%s/cgroup.procs", dir);
+	pid = fork();
+	if (pid == 0)
+		be_eaten_above(procs);
+	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+	CHECK_EQ(rmdir(dir), 0);
+	CHECK_EQ(status, 0);
 }
 
 int main(int argc, char **argv)

@@ -140,12 +140,13 @@ struct dsmx_session_info {
 	uint32_t workers;
 	const char *wait;  /* "io_uring" or "futex_waitv" */
 	const char *pages; /* "hugetlb", "collapsed" or "4 KiB": the least that any process got */
-	const char *isolation; /* "cgroup v2", "cgroup hybrid" or "none" */
-	const char *cgroup;    /* the session's cgroup directory, or "" */
-	int supervisor_pid;    /* 0 without workers */
-	uint64_t open_ns;      /* how long dsmx_session_open() took */
-	const char *level;     /* of isolation, as it was asked for: "standard!" */
-	const char *steps;     /* that every worker has taken: "cgroup,no-dump", or "-" */
+	const char *
+		isolation; /* "cgroup v2", "cgroup hybrid" where limits are of version 1, or "none" */
+	const char *cgroup; /* the session's cgroup directory, or "" */
+	int supervisor_pid; /* 0 without workers */
+	uint64_t open_ns;   /* how long dsmx_session_open() took */
+	const char *level;  /* of isolation, as it was asked for: "standard!" */
+	const char *steps;  /* that every worker has taken: "cgroup,no-dump", or "-" */
 };
 DSMX_API void dsmx_session_info(const struct dsmx_session *session,
                                 struct dsmx_session_info *ret_info);

@@ -99,7 +99,10 @@ const char *dx_cgroup_str(const struct dx_cgroup *group)
 {
 	if (group->v2[0] == '\0')
 		return "none";
-	return group->v1[DX_V1_MEMORY][0] != '\0' ? "cgroup hybrid" : "cgroup v2";
+	for (int i = 0; i < DX_V1_COUNT; i++)
+		if (group->v1[i][0] != '\0')
+			return "cgroup hybrid";
+	return "cgroup v2";
 }
 
 /* One directory, and the parent called `dsmx` if that is ours to make. */
@@ -377,6 +380,8 @@ int dx_cgroup_leaf_create(const struct dx_cgroup *group, const char *name, struc
 		(void)dx_cgroup_leaf_remove(&leaf);
 		return r;
 	}
+	leaf.above = group->above;
+	leaf.oom_kills_before = read_key(leaf.above, "memory.oom_control", "oom_kill");
 	*ret_leaf = leaf;
 	return 0;
 }
@@ -412,6 +417,10 @@ void dx_cgroup_leaf_read(const struct dx_cgroup_leaf *leaf, struct dx_cgroup_usa
 		ret_usage->oom_kills =
 			read_key(leaf->v1[DX_V1_MEMORY], "memory.oom_control", "oom_kill");
 		read_file(leaf->v1[DX_V1_MEMORY], "memory.max_usage_in_bytes", text, sizeof(text));
+	} else if (leaf->above != NULL && leaf->above[0] != '\0') {
+		ret_usage->oom_kills = read_key(leaf->above, "memory.oom_control", "oom_kill") -
+		                       leaf->oom_kills_before;
+		return;
 	} else if (leaf->v2[0] != '\0') {
 		ret_usage->oom_kills = read_key(leaf->v2, "memory.events", "oom_kill");
 		read_file(leaf->v2, "memory.peak", text, sizeof(text));

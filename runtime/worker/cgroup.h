@@ -6,8 +6,9 @@
  *	<root>/<session>/w0.g1/		worker 0, first incarnation; a name is never used twice
  *
  * On a hybrid machine, where controllers are still those of version 1, the same names stand under the process's
- * own group of each controller too, so that a worker stays within the limits of its application: always for
- * memory, which is accounted, for the others where there is a limit to set.
+ * own group of each controller too, so that a worker stays within the limits of its application: only where there
+ * is a limit to set. Moving a process between groups of version 1 waits for all processors to have scheduled, 8 to
+ * 15 ms once in a while, and nothing else in the start of a session takes half as long.
  */
 #ifndef DX_WORKER_CGROUP_H
 #define DX_WORKER_CGROUP_H
@@ -34,7 +35,9 @@ struct dx_limits {
 struct dx_cgroup {
 	char v2[DX_CGROUP_PATH];
 	char v1[DX_V1_COUNT][DX_CGROUP_PATH];
-	bool named;    /* by the caller: no other place will do */
+	char above
+		[DX_CGROUP_PATH]; /* of version 1, which counts for memory where v1[DX_V1_MEMORY] is "" */
+	bool named;               /* by the caller: no other place will do */
 	bool own_root; /* the parents are called `dsmx` and ours: removed when they are empty */
 };
 
@@ -42,6 +45,8 @@ struct dx_cgroup {
 struct dx_cgroup_leaf {
 	char v2[DX_CGROUP_PATH];
 	char v1[DX_V1_COUNT][DX_CGROUP_PATH];
+	const char *above; /* the group's; counted before: */
+	uint64_t oom_kills_before;
 	int fd; /* the v2 directory, to be born in; -1: none */
 	int v1_procs
 		[DX_V1_COUNT]; /* the worker writes "0" there before it executes its program; -1: none */
@@ -49,7 +54,8 @@ struct dx_cgroup_leaf {
 
 /* What the groups counted, read before they are removed. */
 struct dx_cgroup_usage {
-	uint64_t oom_kills;
+	uint64_t
+		oom_kills; /* of the worker's own group, or of that which it shares with the application */
 	uint64_t forks_refused; /* for pids_max */
 	uint64_t memory_peak;
 };

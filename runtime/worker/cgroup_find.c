@@ -12,8 +12,8 @@
  * A process may be born into a group only if its parent may write cgroup.procs of the nearest group that both
  * are in. A delegated group above us grants that; the application itself is never moved.
  *
- * A controller of version 1 is used where version 2 does not have it and a group can be made below the
- * process's own: as root, on hybrid machines.
+ * A controller of version 1 is used where there is a limit to set, version 2 does not have it, and a group can be
+ * made below the process's own: as root, on hybrid machines.
  */
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -254,12 +254,14 @@ static void find_v1(const char *root, uint64_t session, const struct dx_limits *
 		[DX_V1_CPUSET] = "cpuset",
 	};
 	const bool needed[DX_V1_COUNT] = {
-		[DX_V1_MEMORY] = true,
+		[DX_V1_MEMORY] = limits->memory_max != 0,
 		[DX_V1_PIDS] = limits->pids_max != 0,
 		[DX_V1_CPU] = limits->cpu_percent != 0,
 		[DX_V1_CPUSET] = limits->cpus != NULL,
 	};
 
+	if (!needed[DX_V1_MEMORY] && !lists(root, names[DX_V1_MEMORY]))
+		set_path(group->above, "%s", find_hierarchy(names[DX_V1_MEMORY]).own);
 	for (int i = 0; i < DX_V1_COUNT; i++) {
 		struct hierarchy found;
 

@@ -4,7 +4,9 @@
  *
  * In this order: what we ended it for; an exec that failed; killed while its cgroup counted an OOM kill; its
  * signal; its exit code, with what it said itself. The counters are those of a group that served this
- * incarnation alone, so any count is its own.
+ * incarnation alone, so any count is its own; only on a hybrid machine and without a limit of memory, OOM kills are
+ * counted in the group that it shares with its application: there, one of the application's other processes, killed
+ * for lack of memory in the life of a worker that then is killed by somebody, misleads.
  */
 #include <stdio.h>
 #include <string.h>
@@ -53,9 +55,13 @@ static void describe(const struct dx_worker *worker, const struct dx_cgroup_usag
 		(void)snprintf(how, sizeof(how), "ended before the session did");
 		break;
 	case DSMX_EXIT_OOM:
-		(void)snprintf(how, sizeof(how),
-		               "was killed for lack of memory (its cgroup's peak was %llu bytes)",
-		               (unsigned long long)usage->memory_peak);
+		if (usage->memory_peak == 0)
+			(void)snprintf(how, sizeof(how), "was killed for lack of memory");
+		else
+			(void)snprintf(
+				how, sizeof(how),
+				"was killed for lack of memory (its cgroup's peak was %llu bytes)",
+				(unsigned long long)usage->memory_peak);
 		break;
 	case DSMX_EXIT_SIGNAL:
 		(void)snprintf(how, sizeof(how), "was killed by signal %d (SIG%s)", verdict->status,
