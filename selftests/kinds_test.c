@@ -1,307 +1,155 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every kind of exchange, over real processes: each row arrives once, where its kind says, in the order in which its
- * producer gave it.
+ * Every kind of exchange × workers × files, over real processes, against a serial run without any exchange: the
+ * same rows, each where its kind says, in the order in which its producer gave it.
  *
- *	file ── stamp ── exchange of the kind ── stamp ── project ── gather ── here
- *
- * The stamps say of each row which task it passed below and above the exchange, and the how manieth it was there.
+ * One session of each number of workers serves all kinds. Rows are judged as they come, so that a million of them
+ * need a bit each.
  */
-#include "engine.h"
+#include "base/cx.h"
+#include "exec/build.h"
+#include "kinds.h"
 
-/* --- files ----------------------------------------------------------------------------------------------------- */
-
-static const struct dsmx_field file_fields[] = {
-	{ "key", { DSMX_INT64, 0, 0, 0 }, true },
-	{ "seq", { DSMX_INT64, 0, 0, 0 }, false },
-	{ "target", { DSMX_UINT16, 0, 0, 0 }, true },
-	{ "text", { DSMX_UTF8, 0, 0, 0 }, false },
-};
-
-#define KEYS    97
-#define PARTS   4U
-#define TURN    64
-#define COLUMNS 8
-
-struct file {
-	const char *name;
-	uint32_t rows;
-	uint32_t batch_rows;
-	uint32_t null_every; /* key of every so manieth row; 0: none */
-	uint32_t text_every; /* a row has seq % it * 100 bytes of text */
-	int64_t lost_target; /* seq of a row whose target is no partition; -1: none */
-	bool halves;         /* targets are 1 in the first half, 0 in the second */
-};
+#define TASKS_MAX    16
+#define PARTS_MAX    16
+#define MILLION      1000000U
+#define TOO_LONG     (4U << 20)
+#define LONG_ROWS    9U
+#define SERIAL_WIDTH 4 /* key, seq, target, length of the text */
 
 static const struct file files[] = {
-	{ "empty", 0, 1, 0, 1, -1, false },        { "one", 1, 1, 0, 1, -1, false },
-	{ "nulls", 3000, 200, 2, 1, -1, false },   { "wide", 200, 10, 7, 1000, -1, false },
-	{ "many", 100000, 3000, 0, 1, -1, false },
-};
-static const struct file lost = { "lost", 5000, 500, 0, 1, 4321, false };
-static const struct file one_each = { "one_each", PARTS, 1, 0, 1, -1, false };
-static const struct file crowd = { "crowd", 60000, 60000, 0, 1, -1, false };
-static const struct file halves = { "halves", 20000, 20000, 0, 1, -1, true };
-
-static int64_t key_of(int64_t seq)
-{
-	return seq * 7919 % KEYS;
-}
-
-static uint16_t target_of(const struct file *file, int64_t seq)
-{
-	if (file->halves)
-		return seq < file->rows / 2;
-	if (seq == file->lost_target)
-		return (uint16_t)PARTS;
-	return (uint16_t)(seq * 7 % PARTS);
-}
-
-static int32_t text_of(const struct file *file, int64_t seq)
-{
-	return (int32_t)(seq % file->text_every * 100);
-}
-
-static bool is_null(const struct file *file, int64_t seq)
-{
-	return file->null_every > 0 && seq % file->null_every == 0;
-}
-
-static void write_batch(struct dsmx_ipc_writer *writer, const struct file *file, int64_t first,
-                        uint32_t rows)
-{
-	int64_t *keys = calloc(rows, sizeof(*keys)), *seqs = calloc(rows, sizeof(*seqs));
-	uint16_t *targets = calloc(rows, sizeof(*targets));
-	int32_t *offsets = calloc(rows + 1, sizeof(*offsets));
-	uint8_t *valid = calloc(rows / 8 + 1, 1), *text;
-	struct dsmx_column columns[] = {
-		{ .validity = valid, .values = keys },
-		{ .values = seqs },
-		{ .values = targets },
-		{ .values = offsets },
-	};
-	struct dsmx_batch batch = {
-		.length = rows, .selected = rows, .column_count = 4, .columns = columns
-	};
-
-	for (uint32_t i = 0; i < rows; i++) {
-		keys[i] = key_of(first + i);
-		seqs[i] = first + i;
-		targets[i] = target_of(file, first + i);
-		offsets[i + 1] = offsets[i] + text_of(file, first + i);
-		valid[i / 8] = (uint8_t)(valid[i / 8] | !is_null(file, first + i) << i % 8);
-	}
-	text = malloc((size_t)offsets[rows] + 1);
-	memset(text, 'x', (size_t)offsets[rows]);
-	columns[3].bytes = text;
-	if (dsmx_ipc_write(writer, &batch, NULL) != 0)
-		abort();
-	free(keys);
-	free(seqs);
-	free(targets);
-	free(offsets);
-	free(valid);
-	free(text);
-}
-
-static void make_file(const struct file *file)
-{
-	static const struct dsmx_schema schema = { DX_ARRAY_LEN(file_fields), file_fields };
-	int fd;
-	struct dsmx_ipc_writer *writer = file_new(file->name, &schema, NULL, &fd);
-
-	for (uint32_t at = 0; at < file->rows; at += file->batch_rows)
-		write_batch(writer, file, at,
-		            at + file->batch_rows < file->rows ? file->batch_rows
-		                                               : file->rows - at);
-	file_end(writer, fd);
-}
-
-/* --- a slow consumer: task 0 asks its input every 20 ms ---------------------------------------------------------- */
-
-static int slow_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
-{
-	struct pipe_stream *s = (struct pipe_stream *)stream;
-	int64_t now_ns = (int64_t)dx_now_ns();
-
-	if (s->task == 0 && now_ns < s->rows) { /* that is when it will be ready */
-		dsmx_cx_yield(cx);
-		return -EAGAIN;
-	}
-	s->rows = now_ns + 20 * (int64_t)DX_NS_PER_MS;
-	return s->inputs[0]->ops->poll_next(s->inputs[0], cx, ret_batch);
-}
-
-static int slow_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
-                        struct dsmx_stream **ret_stream)
-{
-	static const struct dsmx_stream_ops ops = { slow_next, pipe_close };
-
-	return pipe_execute(op, cx, partition, &ops, ret_stream);
-}
-
-static int slow_make(const void *bytes, size_t len, const struct dsmx_schema *output,
-                     struct dsmx_operator **inputs, uint32_t input_count,
-                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
-{
-	static const struct dsmx_operator_ops ops = { "Slow", slow_execute, pipe_free };
-
-	(void)bytes, (void)len, (void)err;
-	return input_count != 1 ? -EINVAL
-	                        : pipe_make(&ops, output, inputs, input_count, ret_operator);
-}
-
-static const struct dsmx_extension own[] = {
-	{ "stamp", stamp_make },
-	{ "slow", slow_make },
-	{ NULL, NULL },
+	{ "empty", 0, 1, 0, 1, -1, false, 0 },
+	{ "one", 1, 1, 0, 1, -1, false, 0 },
+	{ "nulls", 3000, 200, 2, 1, -1, false, 0 },
+	{ "wide", 200, 10, 7, 1000, -1, false, 0 },
+	{ "million", MILLION, 20000, 0, 1, -1, false, 0 },
 };
 
-/* --- plans ----------------------------------------------------------------------------------------------------- */
+static const uint32_t worker_counts[] = { 0, 1, 2, 8 };
+#define SESSIONS DX_ARRAY_LEN(worker_counts)
 
-static const char *const bound_texts[] = { "10", "10", "60" };
+static struct dsmx_session *sessions[SESSIONS];
 
-static struct dsmx_rel *exchange_of(struct dsmx_plan *plan, enum dsmx_exchange_kind kind,
-                                    struct dsmx_rel *rel)
+/* --- the serial run -------------------------------------------------------------------------------------------- */
+
+struct tally {
+	uint64_t rows, hash;
+};
+
+static uint64_t mix(uint64_t z)
 {
-	const struct dsmx_sort_key key = { .column = 0 };
-	const uint32_t hash_key = 0, target = 2;
-	struct dsmx_expr *bounds[DX_ARRAY_LEN(bound_texts)];
-
-	switch (kind) {
-	case DSMX_EXCHANGE_HASH:
-		return dsmx_rel_exchange(plan, kind, rel, &hash_key, 1, 0, NULL);
-	case DSMX_EXCHANGE_EXPLICIT:
-		return dsmx_rel_exchange(plan, kind, rel, &target, 1, PARTS, NULL);
-	case DSMX_EXCHANGE_RANGE:
-		for (size_t i = 0; i < DX_ARRAY_LEN(bounds); i++)
-			bounds[i] = dsmx_expr_literal(plan, file_fields[0].type, bound_texts[i]);
-		return dsmx_rel_exchange_range(plan, rel, &key, bounds, DX_ARRAY_LEN(bounds), NULL);
-	case DSMX_EXCHANGE_MERGE: /* made when the plan is distributed */
-		return dsmx_rel_sort(plan, rel, &key, 1);
-	default:
-		return dsmx_rel_exchange(plan, kind, rel, NULL, 0, 0, NULL);
-	}
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return z ^ (z >> 31);
 }
 
-/* The columns that come here, all int64. */
-static struct dsmx_rel *columns_of(struct dsmx_plan *plan, struct dsmx_rel *rel)
+/* Whatever the order: a sum over the rows. */
+static void count_row(struct tally *t, const int64_t *values, bool null)
+{
+	uint64_t hash = null;
+
+	for (int i = 0; i < SERIAL_WIDTH; i++)
+		hash = mix(hash * 31 + (i == 0 && null ? 0 : (uint64_t)values[i]));
+	t->rows++;
+	t->hash += hash;
+}
+
+/* Values of the first @width columns, which are int64. Returns whether the key is null. */
+static bool row_of(const struct dsmx_batch *batch, uint32_t k, int width, int64_t *ret_values)
+{
+	uint32_t at = batch->selection != NULL ? batch->selection[k] : k;
+
+	for (int c = 0; c < width; c++)
+		ret_values[c] = ((const int64_t *)batch->columns[c].values)[at];
+	return dsmx_column_is_null(&batch->columns[0], at);
+}
+
+/* Poll one stream to its end, here. */
+static int count_stream(struct dsmx_stream *stream, struct dsmx_error *err, struct tally *tally)
+{
+	struct dsmx_cx cx = { .err = err, .slice_end_ns = UINT64_MAX };
+	struct dsmx_batch batch;
+	int r;
+
+	while ((r = stream->ops->poll_next(stream, &cx, &batch)) == 1) {
+		for (uint32_t k = 0; k < batch.selected; k++) {
+			int64_t values[SERIAL_WIDTH];
+			bool null = row_of(&batch, k, SERIAL_WIDTH, values);
+
+			count_row(tally, values, null);
+		}
+	}
+	return r;
+}
+
+/* The file's rows by one task in this process, past no exchange. */
+static void run_serial(bool *ok, const struct file *file, struct tally *ret_tally)
 {
 	static const struct dsmx_type int64 = { DSMX_INT64, 0, 0, 0 };
-	struct dsmx_expr *exprs[COLUMNS], *text = dsmx_expr_column(plan, rel, 3);
+	struct dx_exec_env env = { .tasks = 1 };
+	struct dsmx_plan *plan = plan_new();
+	struct dsmx_rel *rel = rel_file(plan, file->name);
+	struct dsmx_expr *exprs[SERIAL_WIDTH], *text = dsmx_expr_column(plan, rel, 3);
+	struct dsmx_error err = { 0 };
+	struct dsmx_cx cx = { .err = &err };
+	struct dsmx_stream *stream;
+	struct dsmx_operator *op;
 
-	for (uint32_t i = 0; i < COLUMNS; i++)
+	for (uint32_t i = 0; i < 3; i++)
 		exprs[i] = dsmx_expr_column(plan, rel, i);
 	exprs[2] = dsmx_expr_cast(plan, exprs[2], int64);
 	exprs[3] = dsmx_expr_cast(plan, dsmx_expr_call(plan, DSMX_FN_CHAR_LENGTH, &text, 1), int64);
-	return dsmx_rel_project(plan, rel, exprs, NULL, COLUMNS);
-}
-
-static struct dsmx_plan *kind_plan(enum dsmx_exchange_kind kind, const struct file *file,
-                                   uint32_t tasks)
-{
-	struct dsmx_plan *plan = plan_new();
-	struct dsmx_rel *rel = rel_stamp(plan, rel_file(plan, file->name));
-
-	rel = columns_of(plan, rel_stamp(plan, exchange_of(plan, kind, rel)));
-	if (kind != DSMX_EXCHANGE_MERGE) /* which is a gather itself */
-		rel = rel_gather(plan, rel);
-	if (plan_end(plan, rel, tasks) == 0)
-		return plan;
+	rel = dsmx_rel_project(plan, rel, exprs, NULL, SERIAL_WIDTH);
+	CHECK_EQ(dsmx_plan_finish(plan, rel, NULL, &err), 0);
+	CHECK_EQ(dx_file_cache_new(&env.files), 0);
+	CHECK_EQ(dx_exec_build(&env, dx_plan_root(plan), &op, &err), 0);
+	CHECK_EQ(op->ops->execute(op, &cx, 0, &stream), 0);
+	*ret_tally = (struct tally){ 0 };
+	CHECK_EQ(count_stream(stream, &err, ret_tally), 0);
+	stream->ops->close(stream);
+	op->ops->free(op);
+	dx_file_cache_free(env.files);
 	dsmx_plan_free(plan);
-	return NULL;
+	CHECK_EQ(ret_tally->rows, file->rows);
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------ */
+/* --- rows past an exchange ------------------------------------------------------------------------------------- */
 
 struct row {
 	int64_t key, seq, target, text, producer, produced, consumer, consumed;
 	bool null;
 };
 
-/* Returns 0 or the failure; *ret_rows is the caller's. */
-static int read_rows(struct dsmx_session *session, struct dsmx_plan *plan, uint32_t room,
-                     struct row **ret_rows, uint32_t *ret_count, struct dsmx_query_stats *ret_stats,
-                     struct dsmx_error *err)
+/* What was seen so far of one query's rows. */
+struct judge {
+	enum dsmx_exchange_kind kind;
+	const struct file *file;
+	uint32_t parts;
+	struct tally tally;
+	uint8_t *seen; /* a bit for each row; BROADCAST: and partition */
+	int64_t consumed[PARTS_MAX];
+	int64_t produced[PARTS_MAX][TASKS_MAX];
+	int64_t place[KEYS + 1];
+	struct row before;
+	const char *wrong; /* NULL: nothing so far */
+};
+
+static bool is_as_it_was(const struct file *file, const struct row *r)
 {
-	struct row *rows = calloc(room + 1, sizeof(*rows));
-	struct dsmx_query *query;
-	struct dsmx_batch batch;
-	uint32_t count = 0;
-	int r = dsmx_query_start(session, plan, NULL, &query, err);
-
-	*ret_rows = rows;
-	*ret_count = 0;
-	if (r != 0)
-		return r;
-	while ((r = dsmx_query_next_batch(query, 30000, &batch, err)) == 1) {
-		for (uint32_t k = 0; k < batch.selected; k++) {
-			uint32_t at = batch.selection != NULL ? batch.selection[k] : k;
-			int64_t v[COLUMNS];
-
-			for (uint32_t c = 0; c < COLUMNS; c++)
-				v[c] = ((const int64_t *)batch.columns[c].values)[at];
-			if (count == room) /* one too many is as wrong as any other number */
-				continue;
-			rows[count++] = (struct row){
-				v[0], v[1], v[2],
-				v[3], v[4], v[5],
-				v[6], v[7], dsmx_column_is_null(&batch.columns[0], at)
-			};
-		}
-	}
-	if (ret_stats != NULL)
-		dsmx_query_stats(query, ret_stats);
-	dsmx_query_close(query);
-	*ret_count = count;
-	return r;
+	return r->seq >= 0 && r->seq < file->rows && r->null == is_null(file, r->seq) &&
+	       (r->null || r->key == key_of(r->seq)) && r->target == target_of(file, r->seq) &&
+	       r->text == text_of(file, r->seq);
 }
 
-static int compare_rows(const void *a, const void *b)
+/* Once in all, or once in its partition. */
+static bool is_first(struct judge *j, const struct row *r)
 {
-	const struct row *x = a, *y = b;
+	uint64_t part = j->kind == DSMX_EXCHANGE_BROADCAST ? (uint64_t)r->consumer : 0;
+	uint64_t at = part * j->file->rows + (uint64_t)r->seq;
+	bool seen = (j->seen[at / 8] >> at % 8 & 1) != 0;
 
-	if (x->consumer != y->consumer)
-		return (x->consumer > y->consumer) - (x->consumer < y->consumer);
-	return (x->consumed > y->consumed) - (x->consumed < y->consumed);
-}
-
-/* Every row of the file once, as it was. */
-static void check_once(bool *ok, const struct file *file, const struct row *rows, uint32_t count)
-{
-	bool *seen = calloc(file->rows + 1, 1);
-
-	for (uint32_t i = 0; i < count && *ok; i++) {
-		const struct row *r = &rows[i];
-
-		*ok = r->seq >= 0 && r->seq < file->rows && !seen[r->seq] &&
-		      r->null == is_null(file, r->seq) && (r->null || r->key == key_of(r->seq)) &&
-		      r->target == target_of(file, r->seq) && r->text == text_of(file, r->seq);
-		if (*ok)
-			seen[r->seq] = true;
-		else
-			printf("# row %lld is not as it was\n", (long long)r->seq);
-	}
-	free(seen);
-	CHECK(*ok);
-	CHECK_EQ(count, file->rows);
-}
-
-#define TASKS_MAX 16
-
-/* Sorted by consumer and arrival: the rows of each producer come in its order. */
-static void check_order(bool *ok, const struct row *rows, uint32_t count)
-{
-	int64_t last[TASKS_MAX];
-
-	for (uint32_t i = 0; i < count; i++) {
-		if (i == 0 || rows[i].consumer != rows[i - 1].consumer)
-			for (int t = 0; t < TASKS_MAX; t++)
-				last[t] = -1;
-		CHECK(rows[i].producer >= 0 && rows[i].producer < TASKS_MAX);
-		CHECK(rows[i].produced > last[rows[i].producer]);
-		last[rows[i].producer] = rows[i].produced;
-	}
+	j->seen[at / 8] = (uint8_t)(j->seen[at / 8] | 1U << at % 8);
+	return !seen;
 }
 
 static int64_t range_of(const struct row *r)
@@ -314,101 +162,231 @@ static int64_t range_of(const struct row *r)
 	return DX_ARRAY_LEN(bound_texts);
 }
 
-/* Each row is where its kind says. */
-static void check_places(bool *ok, enum dsmx_exchange_kind kind, uint32_t parts,
-                         const struct row *rows, uint32_t count)
+static bool is_in_place(struct judge *j, const struct row *r)
 {
-	int64_t place[KEYS + 1];
+	int64_t *place = &j->place[r->null ? KEYS : r->key];
 
-	memset(place, -1, sizeof(place));
-	for (uint32_t i = 0; i < count; i++) {
-		const struct row *r = &rows[i];
-		int64_t *at = &place[r->null ? KEYS : r->key];
-
-		CHECK(r->consumer >= 0 && r->consumer < parts);
-		if (kind == DSMX_EXCHANGE_HASH) {
-			CHECK(*at == -1 || *at == r->consumer);
-			*at = r->consumer;
-		} else if (kind == DSMX_EXCHANGE_ROUND_ROBIN) {
-			CHECK_EQ(r->consumer, (r->producer + r->produced / TURN) % parts);
-		} else if (kind == DSMX_EXCHANGE_EXPLICIT) {
-			CHECK_EQ(r->consumer, r->target);
-		} else if (kind == DSMX_EXCHANGE_PASSTHROUGH) {
-			CHECK_EQ(r->consumer, r->producer);
-		} else if (kind == DSMX_EXCHANGE_RANGE) {
-			CHECK_EQ(r->consumer, range_of(r));
-		}
+	switch (j->kind) {
+	case DSMX_EXCHANGE_HASH:
+		if (*place == -1)
+			*place = r->consumer;
+		return *place == r->consumer;
+	case DSMX_EXCHANGE_ROUND_ROBIN:
+		return r->consumer == (r->producer + r->produced / TURN) % j->parts;
+	case DSMX_EXCHANGE_EXPLICIT:
+		return r->consumer == r->target;
+	case DSMX_EXCHANGE_PASSTHROUGH:
+		return r->consumer == r->producer;
+	case DSMX_EXCHANGE_RANGE:
+		return r->consumer == range_of(r);
+	default:
+		return true;
 	}
-}
-
-static int compare_keys(const struct row *a, const struct row *b)
-{
-	if (a->null || b->null)
-		return a->null - b->null;
-	return (a->key > b->key) - (a->key < b->key);
 }
 
 /* By key, of equal ones by task, and there as they came: the tasks' own sorts are stable. */
-static void check_sorted(bool *ok, const struct row *rows, uint32_t count)
+static bool is_sorted(const struct row *a, const struct row *b)
 {
-	for (uint32_t i = 1; i < count; i++) {
-		const struct row *a = &rows[i - 1], *b = &rows[i];
-		int order = compare_keys(a, b);
+	if (a->null != b->null)
+		return b->null;
+	if (!a->null && a->key != b->key)
+		return a->key < b->key;
+	return a->producer < b->producer ||
+	       (a->producer == b->producer && a->produced < b->produced);
+}
 
-		CHECK(order < 0 ||
-		      (order == 0 && (a->producer < b->producer ||
-		                      (a->producer == b->producer && a->produced < b->produced))));
+/* Rows of a partition come here in its order, and there in the order of each of its producers. */
+static bool is_in_order(struct judge *j, const struct row *r)
+{
+	int64_t *produced = &j->produced[r->consumer][r->producer];
+	bool in_order = r->produced > *produced && r->consumed == j->consumed[r->consumer] + 1;
+
+	*produced = r->produced;
+	j->consumed[r->consumer] = r->consumed;
+	if (j->kind == DSMX_EXCHANGE_BROADCAST) /* through a join, which keeps no order */
+		return true;
+	if (j->kind != DSMX_EXCHANGE_MERGE)
+		return in_order;
+	in_order = j->tally.rows == 0 || is_sorted(&j->before, r);
+	j->before = *r;
+	return in_order;
+}
+
+static void judge_row(struct judge *j, const struct row *r)
+{
+	const int64_t values[SERIAL_WIDTH] = { r->key, r->seq, r->target, r->text };
+
+	if (!is_as_it_was(j->file, r))
+		j->wrong = "is not as it was";
+	else if (r->producer < 0 || r->producer >= TASKS_MAX || r->consumer < 0 ||
+	         r->consumer >= j->parts)
+		j->wrong = "is of a task that there is not";
+	else if (!is_first(j, r))
+		j->wrong = "came twice";
+	else if (!is_in_place(j, r))
+		j->wrong = "is in the wrong partition";
+	else if (!is_in_order(j, r))
+		j->wrong = "is out of order";
+	if (j->wrong != NULL)
+		printf("# row %lld of producer %lld's %lld in partition %lld %s\n",
+		       (long long)r->seq, (long long)r->producer, (long long)r->produced,
+		       (long long)r->consumer, j->wrong);
+	count_row(&j->tally, values, r->null);
+}
+
+static void judge_batch(struct judge *j, const struct dsmx_batch *batch)
+{
+	for (uint32_t k = 0; k < batch->selected && j->wrong == NULL; k++) {
+		int64_t v[COLUMNS];
+		bool null = row_of(batch, k, COLUMNS, v);
+		struct row row = { v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], null };
+
+		judge_row(j, &row);
 	}
 }
 
-static void check_file(bool *ok, struct dsmx_session *session, enum dsmx_exchange_kind kind,
-                       const struct file *file, uint32_t workers)
+/* --- one cell of the matrix ------------------------------------------------------------------------------------ */
+
+static struct dsmx_plan *plan_of(enum dsmx_exchange_kind kind, const struct file *file,
+                                 uint32_t workers)
 {
-	struct dsmx_plan *plan = kind_plan(kind, file, workers > 1 ? workers : 3);
+	uint32_t tasks = workers > 1 ? workers : 3;
+
+	return kind == DSMX_EXCHANGE_BROADCAST ? broadcast_plan(file, tasks)
+	                                       : kind_plan(kind, file, tasks);
+}
+
+/* The exchange of @kind among the plan's; the broadcast's join has another one. */
+static bool find_exchange(const struct dsmx_plan *plan, enum dsmx_exchange_kind kind,
+                          struct dsmx_exchange_info *ret_info)
+{
+	for (uint32_t i = 0; i < dsmx_plan_exchange_count(plan); i++)
+		if (dsmx_plan_exchange(plan, i, ret_info) == 0 && ret_info->kind == kind)
+			return true;
+	return false;
+}
+
+/* Returns 0 or the failure. */
+static int run_judged(struct dsmx_session *session, struct dsmx_plan *plan, struct judge *j,
+                      struct dsmx_query_stats *ret_stats, struct dsmx_error *err)
+{
+	struct dsmx_query *query;
+	struct dsmx_batch batch;
+	int r = dsmx_query_start(session, plan, NULL, &query, err);
+
+	if (r != 0)
+		return r;
+	while ((r = dsmx_query_next_batch(query, 30000, &batch, err)) == 1)
+		judge_batch(j, &batch);
+	dsmx_query_stats(query, ret_stats);
+	dsmx_query_close(query);
+	return r;
+}
+
+static void check_cell(bool *ok, enum dsmx_exchange_kind kind, const struct file *file,
+                       const struct tally *serial, uint32_t s)
+{
+	uint32_t copies = kind == DSMX_EXCHANGE_BROADCAST ? PARTS : 1;
+	struct judge *j = calloc(1, sizeof(*j));
+	struct dsmx_plan *plan = plan_of(kind, file, worker_counts[s]);
+	struct dsmx_query_stats stats = { 0 };
 	struct dsmx_exchange_info info;
 	struct dsmx_error err = { 0 };
-	struct row *rows;
-	uint32_t count;
 	int r;
 
-	CHECK(plan != NULL);
-	CHECK_EQ(dsmx_plan_exchange(plan, 0, &info), 0);
-	CHECK_EQ(info.kind, kind);
-	r = read_rows(session, plan, file->rows + 1, &rows, &count, NULL, &err);
+	CHECK(plan != NULL && find_exchange(plan, kind, &info));
+	CHECK(info.consumer_partitions <= PARTS_MAX);
+	j->kind = kind;
+	j->file = file;
+	j->parts = info.consumer_partitions;
+	j->seen = calloc((size_t)copies * file->rows / 8 + 1, 1);
+	memset(j->consumed, -1, sizeof(j->consumed));
+	memset(j->produced, -1, sizeof(j->produced));
+	memset(j->place, -1, sizeof(j->place));
+	r = run_judged(sessions[s], plan, j, &stats, &err);
 	if (r != 0)
 		printf("# %s\n", err.message);
 	CHECK_EQ(r, 0);
-	qsort(rows, count, sizeof(*rows), compare_rows);
-	check_once(ok, file, rows, count);
-	if (*ok && kind == DSMX_EXCHANGE_MERGE)
-		check_sorted(ok, rows, count);
-	else if (*ok)
-		check_order(ok, rows, count);
-	if (*ok)
-		check_places(ok, kind, info.consumer_partitions, rows, count);
-	free(rows);
+	CHECK(j->wrong == NULL);
+	CHECK_EQ(j->tally.rows, copies * serial->rows);
+	CHECK_EQ(j->tally.hash, copies * serial->hash);
+	/* The rows went through the exchange, and not round it. */
+	CHECK(stats.ring_rows + stats.local_rows >= j->tally.rows);
+	CHECK(file->rows == 0 || (worker_counts[s] == 0) == (stats.ring_rows == 0));
+	CHECK(stats.start_streams > 0);
+	free(j->seen);
+	free(j);
 	dsmx_plan_free(plan);
 }
 
-static const uint32_t worker_counts[] = { 0, 1, 2, 8 };
+/* --- the longest row ------------------------------------------------------------------------------------------- */
 
-/* Every file over every number of workers. */
+/* Run it in session @s: -EMSGSIZE with the size and the limit in the sentence, which become these. */
+static void check_too_long(bool *ok, enum dsmx_exchange_kind kind, const struct file *file,
+                           uint32_t s, long long *ret_size, long long *ret_limit)
+{
+	struct dsmx_plan *plan;
+	struct outcome o;
+	const char *at;
+
+	make_file(file);
+	plan = plan_of(kind, file, worker_counts[s]);
+	CHECK(plan != NULL);
+	o = run_plan(sessions[s], plan, NULL);
+	CHECK_EQ(o.code, -EMSGSIZE);
+	at = strstr(o.error.message, "a row of ");
+	CHECK(at != NULL);
+	CHECK_EQ(sscanf(at, "a row of %lld bytes is longer than the longest run of %lld", ret_size,
+	                ret_limit),
+	         2);
+	CHECK(*ret_size > *ret_limit && o.error.exchange >= 0);
+	dsmx_plan_free(plan);
+}
+
+/* A row as long as the longest run after some others passes, and a byte more is refused. */
+static void check_longest(bool *ok, enum dsmx_exchange_kind kind, uint32_t s)
+{
+	struct file file = { "long", LONG_ROWS, 4, 3, 3, -1, false, TOO_LONG };
+	long long size, limit, size_more, limit_more;
+	struct tally serial;
+
+	check_too_long(ok, kind, &file, s, &size, &limit);
+	CHECK(*ok);
+	file.last_text -= (uint32_t)(size - limit);
+	make_file(&file);
+	run_serial(ok, &file, &serial);
+	if (*ok)
+		check_cell(ok, kind, &file, &serial, s);
+	CHECK(*ok);
+	file.last_text++;
+	check_too_long(ok, kind, &file, s, &size_more, &limit_more);
+	CHECK(*ok);
+	CHECK_EQ(limit_more, limit);
+	CHECK(size_more > limit && size_more <= limit + (long long)DSMX_LINE_BYTES);
+}
+
+/* --- the matrix ------------------------------------------------------------------------------------------------ */
+
 static void check_kind(bool *ok, enum dsmx_exchange_kind kind)
 {
-	for (size_t f = 0; f < DX_ARRAY_LEN(files); f++)
-		make_file(&files[f]);
-	for (size_t w = 0; w < DX_ARRAY_LEN(worker_counts); w++) {
-		struct dsmx_session_options options = engine_options(worker_counts[w]);
-		struct dsmx_session *session = open_engine(&options);
+	make_file(&one_each);
+	for (size_t f = 0; f < DX_ARRAY_LEN(files); f++) {
+		struct tally serial;
 
-		CHECK(session != NULL);
-		for (size_t f = 0; f < DX_ARRAY_LEN(files); f++) {
-			check_file(ok, session, kind, &files[f], worker_counts[w]);
+		make_file(&files[f]);
+		run_serial(ok, &files[f], &serial);
+		for (uint32_t s = 0; *ok && s < SESSIONS; s++) {
+			check_cell(ok, kind, &files[f], &serial, s);
 			if (!*ok)
-				printf("# %u workers, file %s\n", worker_counts[w], files[f].name);
-			CHECK(*ok);
+				printf("# %u workers, file %s\n", worker_counts[s], files[f].name);
 		}
-		dsmx_session_close(session);
+		CHECK(*ok);
+	}
+	for (uint32_t s = 0; s < SESSIONS; s++) {
+		check_longest(ok, kind, s);
+		if (!*ok)
+			printf("# %u workers, the longest row\n", worker_counts[s]);
+		CHECK(*ok);
 	}
 }
 
@@ -422,84 +400,9 @@ TEST(kind_gather, "gather: every row once in the one partition, in the order of 
 	check_kind(ok, DSMX_EXCHANGE_GATHER);
 }
 
-/* @rel with a column more that is the same in all rows, to join on. */
-static struct dsmx_rel *with_constant(struct dsmx_plan *plan, struct dsmx_rel *rel)
-{
-	uint32_t count = dsmx_rel_schema(rel)->field_count;
-	struct dsmx_expr *exprs[COLUMNS];
-
-	for (uint32_t i = 0; i < count; i++)
-		exprs[i] = dsmx_expr_column(plan, rel, i);
-	exprs[count] = dsmx_expr_int64(plan, 1);
-	return dsmx_rel_project(plan, rel, exprs, NULL, count + 1);
-}
-
-/* A row for each task of the fragment, by its target, joined with all rows of the file. */
-static struct dsmx_plan *broadcast_plan(const struct file *file, uint32_t tasks)
-{
-	/* Left: a file's four columns and the constant; right: those, the stamp's two, the constant. */
-	static const uint32_t columns[COLUMNS] = { 5, 6, 7, 8, 9, 10, 2, 1 };
-	const uint32_t target = 2, left_key = 4, right_key = 6;
-	struct dsmx_plan *plan = plan_new();
-	struct dsmx_rel *left = rel_file(plan, one_each.name), *right, *rel;
-	struct dsmx_expr *exprs[COLUMNS];
-
-	left = dsmx_rel_exchange(plan, DSMX_EXCHANGE_EXPLICIT, left, &target, 1, PARTS, NULL);
-	left = with_constant(plan, left);
-	right = with_constant(plan, rel_stamp(plan, rel_file(plan, file->name)));
-	right = dsmx_rel_exchange(plan, DSMX_EXCHANGE_BROADCAST, right, NULL, 0, 0, NULL);
-	rel = dsmx_rel_join(plan, DSMX_JOIN_INNER, left, right, &left_key, &right_key, 1, NULL);
-	for (uint32_t i = 0; i < COLUMNS; i++)
-		exprs[i] = dsmx_expr_column(plan, rel, columns[i]);
-	exprs[6] = dsmx_expr_cast(plan, exprs[6], file_fields[1].type);
-	rel = dsmx_rel_project(plan, rel, exprs, NULL, COLUMNS);
-	if (plan_end(plan, rel_gather(plan, columns_of(plan, rel)), tasks) == 0)
-		return plan;
-	dsmx_plan_free(plan);
-	return NULL;
-}
-
-static void check_broadcast(bool *ok, struct dsmx_session *session, const struct file *file,
-                            uint32_t workers)
-{
-	struct dsmx_plan *plan = broadcast_plan(file, workers > 1 ? workers : 3);
-	struct dsmx_error err = { 0 };
-	uint32_t count, at = 0;
-	struct row *rows;
-
-	CHECK(plan != NULL);
-	CHECK_EQ(read_rows(session, plan, PARTS * file->rows + 1, &rows, &count, NULL, &err), 0);
-	CHECK_EQ(count, PARTS * file->rows);
-	for (uint32_t i = 0; i < count; i++)
-		rows[i].consumed = rows[i].seq; /* a join keeps no order */
-	qsort(rows, count, sizeof(*rows), compare_rows);
-	for (uint32_t part = 0; part < PARTS && *ok; part++, at += file->rows) {
-		check_once(ok, file, rows + at, file->rows);
-		CHECK(file->rows == 0 ||
-		      (rows[at].consumer == part && rows[at + file->rows - 1].consumer == part));
-	}
-	free(rows);
-	dsmx_plan_free(plan);
-}
-
 TEST(kind_broadcast, "broadcast: every row once in each partition")
 {
-	make_file(&one_each);
-	for (size_t f = 0; f < DX_ARRAY_LEN(files); f++)
-		make_file(&files[f]);
-	for (size_t w = 0; w < DX_ARRAY_LEN(worker_counts); w++) {
-		struct dsmx_session_options options = engine_options(worker_counts[w]);
-		struct dsmx_session *session = open_engine(&options);
-
-		CHECK(session != NULL);
-		for (size_t f = 0; f < DX_ARRAY_LEN(files); f++) {
-			check_broadcast(ok, session, &files[f], worker_counts[w]);
-			if (!*ok)
-				printf("# %u workers, file %s\n", worker_counts[w], files[f].name);
-			CHECK(*ok);
-		}
-		dsmx_session_close(session);
-	}
+	check_kind(ok, DSMX_EXCHANGE_BROADCAST);
 }
 
 TEST(kind_round_robin,
@@ -533,100 +436,37 @@ TEST(kind_arbitrary, "arbitrary: every row once, in the order of its producer wh
 	check_kind(ok, DSMX_EXCHANGE_ARBITRARY);
 }
 
-TEST(arbitrary_slow,
-     "arbitrary: a consumer that takes a frame every 20 ms does not hold up the other")
+TEST(kind_nothing_left,
+     "after all of that every worker lives, and nobody missed a wake or keeps memory")
 {
-	const struct dsmx_exchange_config small = { .credit_bytes = 16384, .frame_bytes = 4096 };
-	struct dsmx_session_options options = engine_options(2);
-	struct dsmx_plan *plan = plan_new();
-	struct dsmx_session *session;
-	struct dsmx_error err = { 0 };
-	uint32_t count, slow = 0;
-	struct dsmx_rel *rel;
-	struct row *rows;
-
-	make_file(&crowd);
-	rel = rel_stamp(plan, rel_file(plan, crowd.name));
-	options.extensions = own;
-	session = open_engine(&options);
-	CHECK(session != NULL);
-	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_ARBITRARY, rel, NULL, 0, 2, &small);
-	rel = dsmx_rel_extension(plan, "slow", NULL, 0, dsmx_rel_schema(rel), &rel, 1);
-	rel = rel_gather(plan, columns_of(plan, rel_stamp(plan, rel)));
-	CHECK_EQ(plan_end(plan, rel, 2), 0);
-	CHECK_EQ(read_rows(session, plan, crowd.rows + 1, &rows, &count, NULL, &err), 0);
-	check_once(ok, &crowd, rows, count);
-	for (uint32_t i = 0; i < count; i++)
-		slow += rows[i].consumer == 0;
-	printf("# %u of %u rows went to the slow one\n", slow, count);
-	CHECK(slow > 0 && slow < count / 4);
-	free(rows);
-	dsmx_plan_free(plan);
-	dsmx_session_close(session);
-}
-
-TEST(explicit_lost, "a row that names no partition ends the query with -ERANGE and the value")
-{
-	make_file(&lost);
-	for (size_t w = 0; w < DX_ARRAY_LEN(worker_counts); w++) {
-		struct dsmx_session_options options = engine_options(worker_counts[w]);
-		struct dsmx_session *session = open_engine(&options);
-		struct dsmx_plan *plan = kind_plan(DSMX_EXCHANGE_EXPLICIT, &lost, 3);
-		struct dsmx_error err = { 0 };
-		struct row *rows;
-		uint32_t count;
-
-		CHECK(session != NULL && plan != NULL);
-		CHECK_EQ(read_rows(session, plan, lost.rows, &rows, &count, NULL, &err), -ERANGE);
-		CHECK_STR(
-			err.message,
-			"exchange 0: target of a row is 4, which is no partition: they are 0 to 3");
-		CHECK_EQ(err.exchange, 0);
-		free(rows);
-		dsmx_plan_free(plan);
-		dsmx_session_close(session);
-	}
-}
-
-/*
- * The merge cannot begin without task 0, which gets its first row when task 1 has had all of its own; but task 1 is
- * full, as the merge does not take from it.
- */
-TEST(merge_cycle,
-     "a merge that waits for a task which is behind one that is full goes on by overflow")
-{
-	const struct dsmx_exchange_config small = { .credit_bytes = 8192, .frame_bytes = 4096 };
-	const struct dsmx_sort_key by_seq = { .column = 1 };
-	const uint32_t target = 2;
-
-	make_file(&halves);
-	for (size_t w = 0; w < DX_ARRAY_LEN(worker_counts); w++) {
-		struct dsmx_session_options options = engine_options(worker_counts[w]);
-		struct dsmx_session *session = open_engine(&options);
-		struct dsmx_query_stats stats = { 0 };
-		struct dsmx_plan *plan = plan_new();
-		struct dsmx_error err = { 0 };
-		struct dsmx_rel *rel = rel_stamp(plan, rel_file(plan, halves.name));
-		struct row *rows;
-		uint32_t count;
-
-		rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_EXPLICIT, rel, &target, 1, PARTS,
-		                        &small);
-		rel = dsmx_rel_exchange_merge(plan, rel_stamp(plan, rel), &by_seq, 1, &small);
-		CHECK_EQ(plan_end(plan, columns_of(plan, rel), 2), 0);
-		CHECK(session != NULL);
-		CHECK_EQ(read_rows(session, plan, halves.rows + 1, &rows, &count, &stats, &err), 0);
-		CHECK_EQ(count, halves.rows);
-		for (uint32_t i = 0; i < count; i++)
-			CHECK(rows[i].seq == i && rows[i].consumer == rows[i].target);
-		CHECK(stats.overflow_bytes > 0);
-		free(rows);
-		dsmx_plan_free(plan);
-		dsmx_session_close(session);
+	for (uint32_t s = 0; s < SESSIONS; s++) {
+		for (uint32_t w = 0; w < worker_counts[s]; w++)
+			CHECK(dsmx_session_worker_pid(sessions[s], w) > 0);
+		CHECK_EQ(count_late_parks(sessions[s]), 0);
+		CHECK_EQ(dx_slab_used(dx_mesh_slabs(sessions[s]->mesh)), 0);
+		CHECK(producers_end(sessions[s]));
 	}
 }
 
 int main(int argc, char **argv)
 {
-	return own_engine_main(argc, argv, own);
+	int status;
+
+	find_self();
+	status = dsmx_worker_main(argc, argv, engine);
+	if (status >= 0)
+		return status;
+	enter_folder();
+	for (uint32_t s = 0; s < SESSIONS; s++) {
+		struct dsmx_session_options options = engine_options(worker_counts[s]);
+
+		sessions[s] = open_engine(&options);
+		if (sessions[s] == NULL)
+			return KSFT_FAIL;
+	}
+	status = harness_main(argc, argv);
+	for (uint32_t s = 0; s < SESSIONS; s++)
+		dsmx_session_close(sessions[s]);
+	leave_folder();
+	return status;
 }
