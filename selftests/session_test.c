@@ -40,6 +40,10 @@ TEST(session_open_close,
 		printf("# %u workers: %.1f ms, %s, %s, %s\n", rows[i], (double)info.open_ns / 1e6,
 		       info.isolation, info.pages, info.wait);
 		CHECK_EQ(info.workers, rows[i]);
+		CHECK_EQ(info.open_step_ns[DSMX_OPEN_SPAWN] + info.open_step_ns[DSMX_OPEN_MEMORY] +
+		                 info.open_step_ns[DSMX_OPEN_WORKERS] +
+		                 info.open_step_ns[DSMX_OPEN_INTRODUCE],
+		         info.open_ns);
 		CHECK_EQ(count_processes(id), rows[i] == 0 ? 0 : rows[i] + 1);
 		CHECK_EQ(estimate.processes, rows[i] == 0 ? 1 : rows[i] + 2);
 		CHECK(harness_each_fd(NULL) - fds <= (int)estimate.fds);

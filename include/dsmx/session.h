@@ -134,6 +134,15 @@ DSMX_API int dsmx_session_open(const struct dsmx_session_options *options,
 /* dsmx_session_close() - SessionEnd; cancels what runs, waits for the processes' end; NULL is fine */
 DSMX_API void dsmx_session_close(struct dsmx_session *session);
 
+/* Where the time of dsmx_session_open() went: one after the other, their sum is all of it. */
+enum dsmx_open_step {
+	DSMX_OPEN_SPAWN,     /* the supervisor's program is executed */
+	DSMX_OPEN_MEMORY,    /* the leader's own segments; meanwhile the workers start */
+	DSMX_OPEN_WORKERS,   /* the last worker has made its segments */
+	DSMX_OPEN_INTRODUCE, /* everybody has mapped everybody's, and the leader knows */
+	DSMX_OPEN_STEPS,
+};
+
 /* What was got: for notices and EXPLAIN. Strings are the session's. */
 struct dsmx_session_info {
 	uint64_t id;
@@ -144,9 +153,10 @@ struct dsmx_session_info {
 		isolation; /* "cgroup v2", "cgroup hybrid" where limits are of version 1, or "none" */
 	const char *cgroup; /* the session's cgroup directory, or "" */
 	int supervisor_pid; /* 0 without workers */
-	uint64_t open_ns;   /* how long dsmx_session_open() took */
-	const char *level;  /* of isolation, as it was asked for: "standard!" */
-	const char *steps;  /* that every worker has taken: "cgroup,no-dump", or "-" */
+	uint64_t open_ns;   /* how long dsmx_session_open() took, and its steps */
+	uint64_t open_step_ns[DSMX_OPEN_STEPS];
+	const char *level; /* of isolation, as it was asked for: "standard!" */
+	const char *steps; /* that every worker has taken: "cgroup,no-dump", or "-" */
 };
 DSMX_API void dsmx_session_info(const struct dsmx_session *session,
                                 struct dsmx_session_info *ret_info);

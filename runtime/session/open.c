@@ -110,6 +110,7 @@ static void hear_open(struct dsmx_session *session, const struct dx_message *mes
 	copy_text(session->state_path, sizeof(session->state_path), message, "STATE");
 	if (dx_message_number(message, "CGROUP_OWN_ROOT", 1, &own_root) == 0)
 		group->own_root = own_root == 1;
+	(void)!dx_message_number(message, "OFFERED_NS", UINT64_MAX, &session->offered_ns);
 	if (dx_message_number(message, "PAGES", DSMX_PAGES_SMALL, &pages) == 0)
 		session->info.pages = dx_pages_str((enum dsmx_pages)pages);
 	if (missing != NULL)
@@ -299,6 +300,15 @@ static void accuse(void *arg, uint32_t peer, const char *what)
 	dx_member_accuse(&session->member, peer, dx_mesh_epoch(session->mesh, peer), what);
 }
 
+/* @step ends now, or ended at @end_ns if that lies between its begin and now; the next begins there. */
+static void end_step(struct dsmx_session *session, enum dsmx_open_step step, uint64_t end_ns)
+{
+	uint64_t now_ns = dx_now_ns(), begin_ns = session->step_ns;
+
+	session->step_ns = end_ns < begin_ns ? begin_ns : end_ns < now_ns ? end_ns : now_ns;
+	session->info.open_step_ns[step] += session->step_ns - begin_ns;
+}
+
 static int open_processes(struct dsmx_session *session, struct dsmx_error *err)
 {
 	int socket = -1, r;
@@ -308,7 +318,9 @@ static int open_processes(struct dsmx_session *session, struct dsmx_error *err)
 		if (socket < 0)
 			return socket;
 	}
+	end_step(session, DSMX_OPEN_SPAWN, DX_NEVER);
 	r = make_own(session, err);
+	end_step(session, DSMX_OPEN_MEMORY, DX_NEVER);
 	if (r == 0 && socket >= 0 && dx_wait_pollable(dx_reactor_wait(session->reactor)) < 0) {
 		session->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (session->eventfd < 0)
@@ -323,7 +335,9 @@ static int open_processes(struct dsmx_session *session, struct dsmx_error *err)
 		return r;
 	session->is_member = true;
 	dx_mesh_set_accuse(session->mesh, accuse, session);
-	return wait_until_open(session, err);
+	r = wait_until_open(session, err);
+	end_step(session, DSMX_OPEN_WORKERS, session->offered_ns);
+	return r;
 }
 
 /* What this machine lacks, one line each. */
@@ -377,6 +391,7 @@ int dsmx_session_open(const struct dsmx_session_options *options, struct dsmx_se
 	session = new_session(&o);
 	if (session == NULL)
 		return dx_error(err, -ENOMEM, "no memory for a session");
+	session->step_ns = start_ns;
 	r = dx_reactor_new(o.wait, &session->reactor, err);
 	if (r == 0)
 		r = open_processes(session, err);
@@ -385,7 +400,8 @@ int dsmx_session_open(const struct dsmx_session_options *options, struct dsmx_se
 		return r;
 	}
 	log_missing(session);
-	session->info.open_ns = dx_now_ns() - start_ns;
+	end_step(session, o.workers > 0 ? DSMX_OPEN_INTRODUCE : DSMX_OPEN_MEMORY, DX_NEVER);
+	session->info.open_ns = session->step_ns - start_ns;
 	*ret_session = session;
 	return 0;
 }

@@ -51,6 +51,8 @@ struct dsmx_session {
 	struct dx_member member;
 	bool is_member;
 	bool opened;              /* OPEN came */
+	uint64_t offered_ns;      /* by it: when the last worker had made its segments */
+	uint64_t step_ns;         /* of opening: when the step that runs began */
 	struct dsmx_error broken; /* code not 0: the session can run nothing any more, and why */
 	struct dx_cgroup group;
 	char state_path[DX_CGROUP_PATH]; /* its file in the registry */

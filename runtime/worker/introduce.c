@@ -98,6 +98,7 @@ static bool make_all_due(struct dx_supervisor *supervisor)
 		complete = complete && supervisor->workers[i].offer.ready;
 	if (!complete)
 		return false;
+	supervisor->offered_ns = dx_now_ns();
 	supervisor->round = 1;
 	supervisor->offer.round = 1;
 	for (uint32_t i = 0; i < supervisor->start.workers; i++) {
@@ -182,6 +183,7 @@ static void tell_open(struct dx_supervisor *supervisor)
 	dx_message_put(out, "CGROUP_OWN_ROOT", "%d", supervisor->group.own_root);
 	dx_message_put(out, "STATE", "%s", supervisor->entry.path);
 	dx_message_put(out, "PAGES", "%d", (int)least_pages(supervisor));
+	dx_message_put(out, "OFFERED_NS", "%llu", (unsigned long long)supervisor->offered_ns);
 	if (supervisor->missing[0] != '\0')
 		dx_message_put(out, "MISSING", "%s", supervisor->missing);
 	(void)!dx_message_send(supervisor->control.fd, out);

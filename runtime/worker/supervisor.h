@@ -85,8 +85,9 @@ struct dx_supervisor {
 	struct dx_registry_entry entry;
 	uint64_t last_epoch;
 	uint32_t round;
-	bool open;   /* the leader was told */
-	bool ending; /* no worker is to be started any more */
+	uint64_t offered_ns; /* when the last of the first workers had made its segments */
+	bool open;           /* the leader was told */
+	bool ending;         /* no worker is to be started any more */
 	struct dx_timer sweep;
 	uint32_t sweeps;
 	struct dx_timer introduce;

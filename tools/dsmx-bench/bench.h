@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "dsmx/exec.h"
+#include "dsmx/session.h"
 
 #define BENCH_ROUNDS_MAX 200
 #define BENCH_SERIES_MAX 64
@@ -37,6 +38,8 @@ struct bench {
 	uint32_t rounds;
 	bool json;
 	uint32_t workers;
+	bool workers_given;
+	enum dsmx_pages pages;
 	uint32_t series_count;
 	struct bench_series *series; /* BENCH_SERIES_MAX */
 };

@@ -28,15 +28,18 @@ static const struct command commands[] = {
 	{ "latency", "round trips: spinning, hot, parked", latency_round },
 	{ "startstream", "from a request to the first rows: hot, parked", startstream_round },
 	{ "session", "open, one query, close, bytes, by workers", session_round },
-	{ "exchange", "rows through hash, broadcast and gather", exchange_round },
+	{ "exchange", "rows through each kind", exchange_round },
 };
 
-enum option { OPT_ROUNDS, OPT_JSON, OPT_WORKERS, OPT_URGENT };
+enum option { OPT_ROUNDS, OPT_JSON, OPT_WORKERS, OPT_PAGES, OPT_URGENT };
 
 static const struct args_option options[] = {
 	[OPT_ROUNDS] = { "rounds", 'n', "N", "measure N times (20; at most 200)" },
 	[OPT_JSON] = { "json", 0, NULL, "an object on a line for each number, instead of a table" },
-	[OPT_WORKERS] = { "workers", 'w', "N", "of startstream and exchange (2)" },
+	[OPT_WORKERS] = { "workers", 'w', "N",
+	                  "of startstream and exchange (2), session (0 to 8)" },
+	[OPT_PAGES] = { "pages", 'p', "KIND",
+	                "of their memory: auto, hugetlb, collapsed, small (auto)" },
 	[OPT_URGENT] = { "urgent", 0, NULL,
 	                 "before other work on this machine (root; not from a shell)" },
 	{ 0 },
@@ -64,6 +67,22 @@ static int number(const struct args *args, const char *name, uint32_t least, uin
 		                  least, most, args->value);
 	*ret_number = (uint32_t)n;
 	return 0;
+}
+
+static int pages(const struct args *args, enum dsmx_pages *ret_pages)
+{
+	static const char *const names[] = { [DSMX_PAGES_AUTO] = "auto",
+		                             [DSMX_PAGES_HUGETLB] = "hugetlb",
+		                             [DSMX_PAGES_COLLAPSED] = "collapsed",
+		                             [DSMX_PAGES_SMALL] = "small" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(args->value, names[i]) == 0) {
+			*ret_pages = (enum dsmx_pages)i;
+			return 0;
+		}
+	return args_wrong(&usage, "--pages is auto, hugetlb, collapsed or small, not '%s'",
+	                  args->value);
 }
 
 /*
@@ -108,6 +127,10 @@ int main(int argc, char **argv)
 			break;
 		case OPT_WORKERS:
 			r = number(&args, "--workers", 1, DSMX_WORKERS_MAX, &bench.workers);
+			bench.workers_given = true;
+			break;
+		case OPT_PAGES:
+			r = pages(&args, &bench.pages);
 			break;
 		case OPT_JSON:
 			bench.json = true;
