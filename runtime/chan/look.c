@@ -191,6 +191,19 @@ void dx_mesh_changed(struct dx_mesh *mesh, uint32_t peer)
 	mesh->any_changed = true;
 }
 
+bool dx_mesh_has_news(const struct dx_mesh *mesh)
+{
+	for (uint32_t i = 0; i < mesh->params.peers; i++) {
+		const struct dx_peer *peer = &mesh->peers[i];
+
+		/* Plain: nothing is read by it. The look that follows acquires. */
+		if (peer->attached && !peer->dead &&
+		    dx_load_plain(&peer->line->changes) != peer->changes_seen)
+			return true;
+	}
+	return false;
+}
+
 static bool is_armed(const struct dx_peer *peer)
 {
 	return peer->attached && dx_load_plain(&peer->line->armed) != 0;

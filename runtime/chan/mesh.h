@@ -122,6 +122,12 @@ size_t dx_mesh_peer_data_bytes(const struct dx_mesh *mesh, uint32_t peer);
 /* A word or query record for @peer changed (already stored): count it, and ring at the next flush. */
 void dx_mesh_changed(struct dx_mesh *mesh, uint32_t peer);
 
+/*
+ * Has a peer changed a word that was not looked at yet? For a task in the middle of its slice: it ends that, and
+ * a CANCEL is served after one batch and not after a millisecond's. A load for each peer.
+ */
+bool dx_mesh_has_news(const struct dx_mesh *mesh);
+
 /* Ring a peer whatever it waits for: it is to look, and to think before it sleeps again. */
 void dx_mesh_ring(struct dx_mesh *mesh, uint32_t peer);
 

@@ -10,8 +10,8 @@
  *	            ▼
  *	          over: the struct stays with the query, so that a late question gets its answer
  *
- * One poll works for a slice. Between two polls the process serves control, so a CANCEL is seen within a
- * slice. Whoever is about to park flushes its open frames first: what they hold may be all that a consumer
+ * One poll works for a slice, or until a peer has changed a word: between two polls the process serves control,
+ * so a CANCEL is seen after the batch in hand. Whoever is about to park flushes its open frames first: what they hold may be all that a consumer
  * needs to go on and give frames back. Input that is pending flushes them, too.
  */
 #include <stdlib.h>
@@ -470,7 +470,7 @@ static int poll(struct dx_task *task, struct dsmx_cx *cx)
 			return judge(p, cx, p->open_outputs == 0);
 		}
 		r = step(p, cx);
-		if (r > 0 && dsmx_cx_expired(cx)) {
+		if (r > 0 && (dsmx_cx_expired(cx) || dx_mesh_has_news(mesh_of(p)))) {
 			dsmx_cx_yield(cx);
 			break;
 		}
