@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/compiler.h"
 #include "harness.h"
@@ -94,6 +96,31 @@ TEST(segment_create_hugetlb, "a segment on reserved huge pages is all that the o
 	check_created(ok, DSMX_PAGES_HUGETLB, 1);
 	if (*ok)
 		check_created(ok, DSMX_PAGES_HUGETLB, HUGE_BYTES);
+}
+
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+TEST(segment_signals, "a timer that rings all the time does not keep a segment from being made")
+{
+	struct itimerspec interval = { .it_interval = { .tv_nsec = 3000000L * harness_slow() },
+		                       .it_value = { .tv_nsec = 3000000L * harness_slow() } };
+	struct sigevent rings = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	struct sigaction action = { .sa_handler = nothing, .sa_flags = SA_RESTART }, before;
+	struct dx_segment segment;
+	timer_t timer;
+	int r;
+
+	CHECK_EQ(sigaction(SIGUSR1, &action, &before), 0);
+	CHECK_EQ(timer_create(CLOCK_MONOTONIC, &rings, &timer), 0);
+	CHECK_EQ(timer_settime(timer, 0, &interval, NULL), 0);
+	r = dx_segment_create("s", 32 * HUGE_BYTES, DSMX_PAGES_SMALL, -1, &segment, NULL);
+	CHECK_EQ(timer_delete(timer), 0);
+	CHECK_EQ(sigaction(SIGUSR1, &before, NULL), 0);
+	CHECK_EQ(r, 0);
+	dx_segment_close(&segment);
 }
 
 TEST(segment_shortage,
