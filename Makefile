@@ -241,7 +241,7 @@ $(OUT)/examples/%-cxx: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
 CLANG_FORMAT ?= clang-format-19
 CHECKS       := $(filter-out checks,$(patsubst .ci/check-%,%,$(sort $(wildcard .ci/check-*))))
 
-.PHONY: demo selftests sim model unittests run-selftests run-unittests run-demo deps deps-check deps-bench \
+.PHONY: demo selftests sim model unittests run-selftests run-unittests run-demo run-vmtest vmtest deps deps-check deps-vm deps-bench \
         check check-checks $(CHECKS:%=check-%) format
 
 # What is installed decides how to build, so `make` looks at it anew after `deps`; on all processors, unless told.
@@ -259,6 +259,10 @@ sim: $(OUT)/selftests/sim_test			## the simulation with SEEDS=n random schedules
 model:						## the protocols in Promela, and mutants that must fail: TESTS='pattern'
 	@selftests/model/run '$(or $(TESTS),*)'
 
+vmtest: deps					## the selftests on other kernels, emulated: KERNEL=6.1|6.12|7|all
+	-@.ci/deps vm
+	$(AGAIN) run-vmtest
+
 unittests: deps					## the same without the scripts
 	$(AGAIN) run-unittests
 
@@ -273,11 +277,17 @@ run-selftests: all
 run-unittests: tests
 	@$(RUN) $(TEST_BIN)
 
+run-vmtest: all
+	@DSMX_BUILD='$(abspath $(OUT))' selftests/vm/run $(or $(KERNEL),all); code=$$?; [ $$code = 4 ] || exit $$code
+
 deps:						## what building and the selftests need: DEPS=no only lists it
 	@.ci/deps build
 
 deps-check:					## what the checks and the gate need beside it
 	@.ci/deps build check
+
+deps-vm:					## what `make vmtest` needs beside it
+	@.ci/deps build vm
 
 deps-bench:					## what only benchmarks and peers need
 	@.ci/deps build bench
