@@ -70,6 +70,25 @@ static uint64_t tagged(const void *waiter, uint64_t tag)
 
 /* --- the ring ----------------------------------------------------------------------------------------- */
 
+/*
+ * Nothing but waiting: seccomp does not see what goes through a ring, so in a worker that is confined the ring has to
+ * be, and one that cannot be is not used anywhere. One register operation is in the list because Linux 7.2 takes
+ * a list without any for no limit on them; the kernel refuses a list with an operation that it does not know.
+ */
+static int restrict_ring(struct io_uring *ring)
+{
+	struct io_uring_restriction only[] = {
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = DX_URING_OP_FUTEX_WAIT },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_POLL_ADD },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_ASYNC_CANCEL },
+		{ .opcode = IORING_RESTRICTION_REGISTER_OP,
+		  .register_op = IORING_REGISTER_EVENTFD },
+	};
+	int code = dx_uring_register(ring, IORING_REGISTER_RESTRICTIONS, only, DX_ARRAY_LEN(only));
+
+	return code < 0 ? code : dx_uring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
 static int make_ring(struct io_uring *ret_ring)
 {
 	static const unsigned int flags[] = {
@@ -80,15 +99,18 @@ static int make_ring(struct io_uring *ret_ring)
 
 	for (size_t i = 0; i < DX_ARRAY_LEN(flags) && code == -EINVAL; i++) {
 		struct io_uring_params params = {
-			.flags = flags[i] | IORING_SETUP_CQSIZE,
+			.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED,
 			.cq_entries = CQ_ENTRIES,
 		};
 
 		code = io_uring_queue_init_params(SQ_ENTRIES, ret_ring, &params);
-		if (code == 0 && !(params.features & IORING_FEAT_EXT_ARG)) {
-			io_uring_queue_exit(ret_ring);
-			code = -EOPNOTSUPP;
-		}
+		if (code < 0)
+			continue;
+		code = params.features & IORING_FEAT_EXT_ARG ? restrict_ring(ret_ring)
+		                                             : -EOPNOTSUPP;
+		if (code == 0)
+			return 0;
+		io_uring_queue_exit(ret_ring);
 	}
 	return code;
 }
