@@ -27,6 +27,9 @@ struct dx_service {
 	struct dx_mesh_ops ops;
 	const struct dsmx_extension *const *extensions;
 	struct dx_file_cache *files;
+	struct dx_spill_file
+		overflow; /* for all outputs, if it has one; fd -1: each opens its own */
+	bool keeps_overflow;
 	struct dx_source source; /* looks for deadlocks before the process sleeps */
 	bool sleeping;
 	bool hold_deadlocks; /* for inspection: DSMX_HOLD_DEADLOCKS */

@@ -131,6 +131,7 @@ static int load(struct dx_service *service, const void *bytes, size_t len, struc
 	int r;
 
 	q->service = service;
+	q->spill_budget.file = service->keeps_overflow ? &service->overflow : NULL;
 	dx_list_init(&q->link);
 	dx_list_init(&q->unsaid);
 	if (dx_plan_hash(bytes, len) != q->plan_hash)

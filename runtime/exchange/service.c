@@ -268,6 +268,7 @@ int dx_service_new(struct dx_mesh *mesh, const struct dx_service_options *option
 		return dx_error(err, -ENOMEM, "no memory for the control service");
 	}
 	service->mesh = mesh;
+	service->overflow.fd = -1;
 	service->extensions = options == NULL ? NULL : options->extensions;
 	dx_list_init(&service->queries);
 	service->ops = (struct dx_mesh_ops){ .request = on_request,
@@ -281,6 +282,12 @@ int dx_service_new(struct dx_mesh *mesh, const struct dx_service_options *option
 	return 0;
 }
 
+void dx_service_keep_overflow(struct dx_service *service)
+{
+	dx_spill_file_open(&service->overflow, true);
+	service->keeps_overflow = true;
+}
+
 void dx_service_free(struct dx_service *service)
 {
 	if (service == NULL)
@@ -290,5 +297,6 @@ void dx_service_free(struct dx_service *service)
 	dx_list_each(link, &service->queries)
 		dx_query_free(DX_CONTAINER(link, struct dx_query, link));
 	dx_file_cache_free(service->files);
+	dx_spill_file_close(&service->overflow);
 	free(service);
 }

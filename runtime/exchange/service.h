@@ -23,6 +23,9 @@ struct dx_service_options {
 int dx_service_new(struct dx_mesh *mesh, const struct dx_service_options *options,
                    struct dx_service **ret_service, struct dsmx_error *err) DX_MUST_CHECK;
 
+/* Opens a file for overflow now: for a process that will not be able to when it is needed. */
+void dx_service_keep_overflow(struct dx_service *service);
+
 /* Ends every task and query first. The mesh stays. */
 void dx_service_free(struct dx_service *service);
 

@@ -18,8 +18,7 @@ struct entry {
 
 struct dx_spill {
 	struct dx_spill_budget *budget;
-	int fd;
-	uint64_t end; /* of the file */
+	struct dx_spill_file own, *file;
 	struct entry *entries;
 	size_t first, count, room;
 	char *scratch;
@@ -35,6 +34,33 @@ static const char *directory(void)
 	return dir != NULL ? dir : "/var/tmp";
 }
 
+void dx_spill_file_open(struct dx_spill_file *file, bool shared)
+{
+	*file = (struct dx_spill_file){ .shared = shared };
+	file->fd = open(directory(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	file->code = file->fd < 0 ? dx_errno() : 0;
+}
+
+void dx_spill_file_close(struct dx_spill_file *file)
+{
+	if (file->fd >= 0)
+		(void)close(file->fd);
+	file->fd = -1;
+}
+
+/* An entry is out: an empty file starts over, a shared one gives the room back, so neither grows by what went through. */
+static void give_back(struct dx_spill_file *file, const struct entry *entry)
+{
+	file->held_bytes -= entry->packed_bytes;
+	if (file->held_bytes == 0) {
+		file->end = 0;
+		(void)!ftruncate(file->fd, 0);
+	} else if (file->shared) {
+		(void)fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		                (off_t)entry->at, (off_t)entry->packed_bytes);
+	}
+}
+
 int dx_spill_new(struct dx_spill_budget *budget, struct dx_spill **ret_spill,
                  struct dsmx_error *err)
 {
@@ -43,9 +69,14 @@ int dx_spill_new(struct dx_spill_budget *budget, struct dx_spill **ret_spill,
 	if (s == NULL)
 		return dx_error(err, -ENOMEM, "no memory for an overflow file");
 	s->budget = budget;
-	s->fd = open(directory(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (s->fd < 0) {
-		int r = dx_errno();
+	s->own.fd = -1;
+	s->file = budget->file;
+	if (s->file == NULL) {
+		s->file = &s->own;
+		dx_spill_file_open(s->file, false);
+	}
+	if (s->file->fd < 0) {
+		int r = s->file->code;
 
 		free(s);
 		return dx_error(err, r, "no overflow file in %s: %s; set DSMX_OVERFLOW_DIR",
@@ -59,9 +90,11 @@ void dx_spill_free(struct dx_spill *s)
 {
 	if (s == NULL)
 		return;
-	for (size_t i = 0; i < s->count; i++)
+	for (size_t i = 0; i < s->count; i++) {
 		s->budget->used_bytes -= s->entries[s->first + i].packed_bytes;
-	close(s->fd);
+		give_back(s->file, &s->entries[s->first + i]);
+	}
+	dx_spill_file_close(&s->own);
 	free(s->entries);
 	free(s->scratch);
 	free(s);
@@ -149,13 +182,15 @@ int64_t dx_spill_put(struct dx_spill *s, const void *bytes, uint32_t len_bytes, 
 			err, -ENOSPC,
 			"overflow needs more than its budget of %llu bytes on disk: raise overflow_max_bytes",
 			(unsigned long long)s->budget->max_bytes);
-	r = write_all(s->fd, s->scratch, (size_t)packed, s->end);
+	r = write_all(s->file->fd, s->scratch, (size_t)packed, s->file->end);
 	if (r < 0)
 		return dx_error(err, r, "overflow to %s: %s", directory(), dx_strerror(r));
-	s->entries[s->first + s->count++] = (struct entry){
-		.at = s->end, .packed_bytes = (uint32_t)packed, .len_bytes = len_bytes, .rows = rows
-	};
-	s->end += (uint64_t)packed;
+	s->entries[s->first + s->count++] = (struct entry){ .at = s->file->end,
+		                                            .packed_bytes = (uint32_t)packed,
+		                                            .len_bytes = len_bytes,
+		                                            .rows = rows };
+	s->file->end += (uint64_t)packed;
+	s->file->held_bytes += (uint64_t)packed;
 	s->budget->used_bytes += (uint64_t)packed;
 	return packed;
 }
@@ -173,7 +208,7 @@ int dx_spill_take(struct dx_spill *s, void *bytes, struct dsmx_error *err)
 
 	e = &s->entries[s->first]; /* it may have moved */
 	if (r == 0)
-		r = read_all(s->fd, s->scratch, e->packed_bytes, e->at);
+		r = read_all(s->file->fd, s->scratch, e->packed_bytes, e->at);
 	if (r == 0 && LZ4_decompress_safe(s->scratch, bytes, (int)e->packed_bytes,
 	                                  (int)e->len_bytes) != (int)e->len_bytes)
 		r = -EIO;
@@ -182,12 +217,7 @@ int dx_spill_take(struct dx_spill *s, void *bytes, struct dsmx_error *err)
 		                "an overflow file in %s does not give back what it was given: %s",
 		                directory(), dx_strerror(r));
 	s->budget->used_bytes -= e->packed_bytes;
-	s->first++;
-	if (--s->count == 0) {
-		/* Start over: the file does not grow with what went through it. */
-		s->first = 0;
-		s->end = 0;
-		(void)!ftruncate(s->fd, 0);
-	}
+	give_back(s->file, e);
+	s->first = --s->count == 0 ? 0 : s->first + 1;
 	return 0;
 }
