@@ -78,7 +78,7 @@ LIBEXECDIR ?= $(PREFIX)/libexec/dsmx
 COMMON    := -D_GNU_SOURCE -fPIC -fvisibility=hidden -Iinclude -DDSMX_VERSION='"$(VERSION)"' $(FLAGS)
 DX_CFLAGS := -std=gnu11 $(COMMON) $(WARN)
 DEPGEN     = -MMD -MP -MF $(@:.o=.d)
-LIBS      := -Wl,--as-needed -luring -lnuma -lprotobuf-c -lseccomp -lzstd -llz4 -lpthread -ldl
+LIBS      := -Wl,--as-needed -luring -lnuma -lprotobuf-c -lseccomp -lcap -lzstd -llz4 -lpthread -ldl
 RPATH     := -Wl,-rpath,'$$ORIGIN:$$ORIGIN/..:$$ORIGIN/../lib:$$ORIGIN/../../lib'
 
 # libpg_query carries its own protobuf-c and parts of PostgreSQL: they stay inside `dsmx`.

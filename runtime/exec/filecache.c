@@ -89,7 +89,12 @@ int dx_file_cache_get(struct dx_file_cache *cache, const char *path,
 	code = dsmx_ipc_open(path, &file->file, err);
 	if (code < 0) {
 		free(file);
-		return code;
+		return code == -EACCES ? dx_error(err, code,
+		                                  "cannot open %s: %s; where workers are confined, "
+		                                  "they read what read_paths names, and strict "
+		                                  "ones only what everybody may",
+		                                  path, dx_strerror(code))
+		                       : code;
 	}
 	file->key = key;
 	file->users = 1;

@@ -99,7 +99,7 @@ static void hear_open(struct dsmx_session *session, const struct dx_message *mes
 {
 	const char *missing = dx_message_get(message, "MISSING");
 	struct dx_cgroup *group = &session->group;
-	uint64_t own_root = 0, pages = 0;
+	uint64_t own_root = 0, pages = 0, steps = 0;
 
 	copy_text(group->v2, sizeof(group->v2), message, "CGROUP");
 	copy_text(group->v1[DX_V1_MEMORY], DX_CGROUP_PATH, message, "CGROUP_MEMORY");
@@ -113,6 +113,9 @@ static void hear_open(struct dsmx_session *session, const struct dx_message *mes
 	(void)!dx_message_number(message, "OFFERED_NS", UINT64_MAX, &session->offered_ns);
 	if (dx_message_number(message, "PAGES", DSMX_PAGES_SMALL, &pages) == 0)
 		session->info.pages = dx_pages_str((enum dsmx_pages)pages);
+	if (dx_message_number(message, "STEPS", UINT32_MAX, &steps) == 0)
+		(void)dsmx_isolation_steps_str((uint32_t)steps, session->steps,
+		                               sizeof(session->steps));
 	if (missing != NULL)
 		dx_session_log(session, DSMX_LOG_NOTICE, "%s", missing);
 	session->opened = true;
@@ -121,9 +124,12 @@ static void hear_open(struct dsmx_session *session, const struct dx_message *mes
 static void hear(struct dx_member *member, struct dx_message *message)
 {
 	struct dsmx_session *session = session_of(member);
-	uint64_t code = EIO;
+	uint64_t code = EIO, level;
 
-	if (dx_message_get(message, "OPEN") != NULL) {
+	if (dx_message_number(message, "LOG", DSMX_LOG_DEBUG, &level) == 0) {
+		dx_session_log(session, (enum dsmx_log_level)level, "%s",
+		               dx_message_get(message, "STATUS"));
+	} else if (dx_message_get(message, "OPEN") != NULL) {
 		hear_open(session, message);
 	} else if (dx_message_get(message, "ERRNO") != NULL && session->broken.code == 0) {
 		(void)!dx_message_number(message, "ERRNO", 4095, &code);
@@ -195,6 +201,8 @@ static int put_start(struct dsmx_session *session, const char *worker_path,
 		.pages = o->pages,
 		.wait = o->wait,
 		.isolation = o->isolation,
+		.isolation_required = o->isolation_required,
+		.core_dumps = o->core_dumps,
 		.limits = { .memory_max = o->worker_memory_max,
 		            .pids_max = o->worker_pids_max,
 		            .cpu_percent = o->worker_cpu_percent,
@@ -213,6 +221,8 @@ static int put_start(struct dsmx_session *session, const char *worker_path,
 
 	for (int i = 0; o->plugins != NULL && o->plugins[i] != NULL; i++)
 		start.plugins[i] = o->plugins[i];
+	for (int i = 0; o->read_paths != NULL && o->read_paths[i] != NULL; i++)
+		start.read_paths[i] = o->read_paths[i];
 	dx_message_start(message);
 	dx_start_put(message, &start);
 	dx_message_put(message, "LEADER", "%d", (int)getpid());
@@ -227,7 +237,8 @@ static int start_supervisor(struct dsmx_session *session, struct dsmx_error *err
 	struct dx_spawn spawn = { .path = path,
 		                  .argv = argv,
 		                  .cgroup_fd = -1,
-		                  .no_core = session->options.isolation != DSMX_ISOLATION_NONE };
+		                  .no_core = session->options.isolation != DSMX_ISOLATION_NONE &&
+		                             !session->options.core_dumps };
 	struct dx_message message;
 	int sockets[2], pidfd, r;
 

@@ -79,12 +79,22 @@ static int check_numbers(const struct dsmx_session_options *o, struct dsmx_error
 	return 0;
 }
 
+static int check_count(const char *name, const char *const *list, size_t most,
+                       struct dsmx_error *err)
+{
+	size_t count = 0;
+
+	while (list != NULL && list[count] != NULL)
+		count++;
+	return count <= most
+	               ? 0
+	               : dx_error(err, -EINVAL, "%s: %zu, but %zu are the most", name, count, most);
+}
+
 static int check_kinds(const struct dsmx_session_options *o, struct dsmx_error *err)
 {
-	size_t plugins = 0;
-
 	if ((unsigned)o->wait > DSMX_WAIT_FUTEX || (unsigned)o->pages > DSMX_PAGES_SMALL ||
-	    (unsigned)o->isolation > DSMX_ISOLATION_CGROUP ||
+	    (unsigned)o->isolation > DSMX_ISOLATION_STRICT ||
 	    (unsigned)o->restart > DSMX_RESTART_NEVER)
 		return dx_error(err, -EINVAL,
 		                "wait, pages, isolation or restart: not a value of its enum");
@@ -99,12 +109,10 @@ static int check_kinds(const struct dsmx_session_options *o, struct dsmx_error *
 	     strspn(o->worker_cpus, "0123456789,-") != strlen(o->worker_cpus)))
 		return dx_error(err, -EINVAL, "worker_cpus: \"%.100s\" is no list of processors",
 		                o->worker_cpus);
-	while (o->plugins != NULL && o->plugins[plugins] != NULL)
-		plugins++;
-	if (plugins > DX_PLUGINS_MAX)
-		return dx_error(err, -EINVAL, "plugins: %zu, but %d are the most", plugins,
-		                DX_PLUGINS_MAX);
-	return 0;
+	return check_count("plugins", o->plugins, DX_PLUGINS_MAX, err) != 0 ||
+	                       check_count("read_paths", o->read_paths, DX_READ_PATHS_MAX, err) != 0
+	               ? -EINVAL
+	               : 0;
 }
 
 /* For tests: where the caller says nothing, the least memory that runs a small plan, and one frame per stream. */

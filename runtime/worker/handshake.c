@@ -32,6 +32,9 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 	put_number(message, "PAGES", start->pages);
 	put_number(message, "WAIT", start->wait);
 	put_number(message, "ISOLATION", start->isolation);
+	put_number(message, "ISOLATION_REQUIRED", start->isolation_required);
+	put_number(message, "CORE_DUMPS", start->core_dumps);
+	put_number(message, "IN_CGROUP", start->in_cgroup);
 	put_number(message, "MEMORY_MAX", start->limits.memory_max);
 	put_number(message, "PIDS_MAX", start->limits.pids_max);
 	put_number(message, "CPU_PERCENT", start->limits.cpu_percent);
@@ -50,6 +53,8 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 		dx_message_put(message, "CGROUP_ROOT", "%s", start->cgroup_root);
 	for (int i = 0; i < DX_PLUGINS_MAX && start->plugins[i] != NULL; i++)
 		dx_message_put(message, "PLUGIN", "%s", start->plugins[i]);
+	for (int i = 0; i < DX_READ_PATHS_MAX && start->read_paths[i] != NULL; i++)
+		dx_message_put(message, "READ_PATH", "%s", start->read_paths[i]);
 }
 
 /* Parameters of 32 bits and less, with the greatest value of each. */
@@ -62,6 +67,9 @@ enum small {
 	PAGES,
 	WAIT,
 	ISOLATION,
+	ISOLATION_REQUIRED,
+	CORE_DUMPS,
+	IN_CGROUP,
 	RESTART,
 	DELAY,
 	MAX_DELAY,
@@ -82,7 +90,10 @@ static const struct {
 	[TASKS] = { "TASKS", UINT32_MAX },
 	[PAGES] = { "PAGES", DSMX_PAGES_SMALL },
 	[WAIT] = { "WAIT", DSMX_WAIT_FUTEX },
-	[ISOLATION] = { "ISOLATION", DSMX_ISOLATION_CGROUP },
+	[ISOLATION] = { "ISOLATION", DSMX_ISOLATION_STRICT },
+	[ISOLATION_REQUIRED] = { "ISOLATION_REQUIRED", 1 },
+	[CORE_DUMPS] = { "CORE_DUMPS", 1 },
+	[IN_CGROUP] = { "IN_CGROUP", 1 },
 	[RESTART] = { "RESTART", DSMX_RESTART_NEVER },
 	[DELAY] = { "RESTART_DELAY_MS", UINT32_MAX },
 	[MAX_DELAY] = { "RESTART_MAX_DELAY_MS", UINT32_MAX },
@@ -101,6 +112,9 @@ static void put_small(struct dx_start *start, const uint64_t *small)
 	start->pages = (enum dsmx_pages)small[PAGES];
 	start->wait = (enum dsmx_wait_backend)small[WAIT];
 	start->isolation = (enum dsmx_isolation)small[ISOLATION];
+	start->isolation_required = small[ISOLATION_REQUIRED] == 1;
+	start->core_dumps = small[CORE_DUMPS] == 1;
+	start->in_cgroup = small[IN_CGROUP] == 1;
 	start->restart = (struct dx_restart){ .policy = (enum dsmx_restart)small[RESTART],
 		                              .delay_ms = (uint32_t)small[DELAY],
 		                              .max_delay_ms = (uint32_t)small[MAX_DELAY],
@@ -109,12 +123,22 @@ static void put_small(struct dx_start *start, const uint64_t *small)
 		                              .interval_ms = (uint32_t)small[INTERVAL] };
 }
 
+/* All values of a key, to a NULL-ended list. */
+static void get_list(const struct dx_message *message, const char *key, const char **list, int most)
+{
+	const char *value = NULL;
+
+	for (int i = 0; i < most; i++) {
+		value = i > 0 && value == NULL ? NULL : dx_message_next(message, key, value);
+		list[i] = value;
+	}
+}
+
 int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
                  struct dsmx_error *err)
 {
 	uint64_t protocol = 0, small[SMALL_COUNT] = { 0 };
 	struct dx_start start = { 0 };
-	const char *plugin = NULL;
 	int r = dx_message_number(message, "START", UINT32_MAX, &protocol);
 
 	if (r != 0 || protocol != DX_PROTOCOL)
@@ -140,11 +164,8 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 	start.worker_path = dx_message_get(message, "WORKER_PATH");
 	start.limits.cpus = dx_message_get(message, "CPUS");
 	start.cgroup_root = dx_message_get(message, "CGROUP_ROOT");
-	for (int i = 0; i < DX_PLUGINS_MAX; i++) {
-		plugin =
-			i > 0 && plugin == NULL ? NULL : dx_message_next(message, "PLUGIN", plugin);
-		start.plugins[i] = plugin;
-	}
+	get_list(message, "PLUGIN", start.plugins, DX_PLUGINS_MAX);
+	get_list(message, "READ_PATH", start.read_paths, DX_READ_PATHS_MAX);
 	if (start.worker_path == NULL || start.workers == 0 || start.self > start.workers)
 		return dx_error(err, -EPROTO, "START names no worker");
 	*ret_start = start;

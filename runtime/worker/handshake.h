@@ -5,11 +5,13 @@
  *	from		to		message (message.h), [descriptors]
  *	leader		supervisor	START=protocol, parameters [leader's pidfd]
  *	supervisor	worker		START=protocol, parameters, SELF= EPOCH= [leader's pidfd]
+ *	worker		supervisor	CONFINED=level and steps, MISSING= [seccomp's listener]
  *	process		supervisor	READY=protocol, EPOCH= PAGES= WAIT= [page, data; the leader's eventfd]
  *	supervisor	process		PEERS=round, PEER=number epoch pid, ... [page, data, pidfd of each;
  *					the leader's eventfd]
  *	process		supervisor	MAPPED=round
- *	supervisor	leader		OPEN=1, ISOLATION= CGROUP= CGROUP_MEMORY= ... STATE= PAGES= MISSING=
+ *	supervisor	leader		OPEN=1, ISOLATION= STEPS= CGROUP= CGROUP_MEMORY= ... STATE= PAGES= MISSING=
+ *	supervisor	leader		LOG=level, STATUS=: for the application's log
  *	supervisor	process		DEAD=number, EPOCH= PID= REASON= EXIT= STATUS=, RESTART=ms until it is
  *					started again, if it is
  *	process		supervisor	ERRNO= STATUS=: it cannot go on, and ends
@@ -38,9 +40,10 @@
 #include "worker/message.h"
 #include "worker/restart.h"
 
-#define DX_PROTOCOL     2
-#define DX_PLUGINS_MAX  32
-#define DX_LEADER_EPOCH 1 /* the workers' are greater */
+#define DX_PROTOCOL       3
+#define DX_PLUGINS_MAX    32
+#define DX_READ_PATHS_MAX 64
+#define DX_LEADER_EPOCH   1 /* the workers' are greater */
 
 /* The parameters of START. Strings are their message's or caller's. */
 struct dx_start {
@@ -55,6 +58,9 @@ struct dx_start {
 	enum dsmx_pages pages;
 	enum dsmx_wait_backend wait;
 	enum dsmx_isolation isolation;
+	bool isolation_required; /* without a step of it a worker does not serve */
+	bool core_dumps;
+	bool in_cgroup; /* worker: it was born into a group of its own */
 	struct dx_limits limits;
 	uint64_t start_timeout_ms;
 	struct dx_restart restart;
@@ -62,6 +68,7 @@ struct dx_start {
 	const char *worker_path;
 	const char *cgroup_root; /* NULL: none named */
 	const char *plugins[DX_PLUGINS_MAX + 1];
+	const char *read_paths[DX_READ_PATHS_MAX + 1];
 };
 
 /* Write a START message, without descriptors. */

@@ -125,6 +125,7 @@ static int send_start(struct dx_worker *worker, int socket)
 
 	start.self = worker->peer;
 	start.epoch = worker->epoch;
+	start.in_cgroup = supervisor->group.v2[0] != '\0';
 	dx_message_start(message);
 	dx_start_put(message, &start);
 	dx_message_put_fd(message, supervisor->leader.fd);
@@ -139,7 +140,8 @@ static int spawn_in(struct dx_worker *worker, const int sockets[2], struct dsmx_
 	struct dx_spawn spawn = { .path = supervisor->start.worker_path,
 		                  .argv = argv,
 		                  .control = sockets[1],
-		                  .no_core = supervisor->start.isolation != DSMX_ISOLATION_NONE };
+		                  .no_core = supervisor->start.isolation != DSMX_ISOLATION_NONE &&
+		                             !supervisor->start.core_dumps };
 	int r = send_start(worker, sockets[0]);
 
 	if (r != 0)
@@ -172,6 +174,7 @@ int dx_worker_spawn(struct dx_worker *worker, struct dsmx_error *err)
 	worker->ended_as = DSMX_EXIT_NONE;
 	worker->said.code = 0;
 	worker->ready_ns = 0;
+	worker->isolation = 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
 		set_state(worker, DX_WORKER_NONE);
 		return dx_error(err, dx_errno(), "cannot make a socket for worker %u: %s",
@@ -313,6 +316,7 @@ static void reap(struct dx_worker *worker)
 	dx_verdict_make(worker, &info, &usage, &worker->verdict);
 	worker->verdict.restart_ms = restart_ms(worker, worker->verdict.reason);
 	dx_watch_forget(worker);
+	dx_refusal_close(worker);
 	dx_offer_close(&worker->offer);
 	dx_supervisor_worker_exited(worker->supervisor, worker);
 	worker->leaf_deadline_ns = now_ns(worker) + LEAF_GIVE_UP;
@@ -351,6 +355,30 @@ void dx_worker_timeout(struct dx_timer *timer)
 }
 
 /* --- what it says ----------------------------------------------------------------------------------------- */
+
+/* CONFINED, before it runs a line of its plug-ins: what it has given up, and who is to answer for the rest. */
+static void hear_confined(struct dx_worker *worker, struct dx_message *message)
+{
+	struct dx_supervisor *supervisor = worker->supervisor;
+	const char *missing = dx_message_get(message, "MISSING");
+	uint64_t word;
+
+	if (worker->isolation != 0 || message->fd_count > 1 ||
+	    dx_message_number(message, "CONFINED", UINT32_MAX, &word) != 0 || word == 0) {
+		dx_worker_end(worker, DSMX_EXIT_PROTOCOL, "its CONFINED is not one");
+		return;
+	}
+	worker->isolation = (uint32_t)word;
+	if (message->fd_count == 1 &&
+	    dx_refusal_listen(worker, dx_message_take_fd(message, 0)) != 0)
+		dx_worker_end(worker, DSMX_EXIT_START_TIMEOUT, "the supervisor cannot wait for it");
+	/* The same for all, as a rule. */
+	if (missing == NULL || strcmp(missing, supervisor->missing_steps) == 0)
+		return;
+	(void)snprintf(supervisor->missing_steps, sizeof(supervisor->missing_steps), "%s", missing);
+	dx_supervisor_log(supervisor, DSMX_LOG_NOTICE, "isolation %s lacks: %s",
+	                  dsmx_isolation_str(supervisor->start.isolation, false), missing);
+}
 
 /* READY: exactly two descriptors; each receiver checks what they are. */
 static void hear_ready(struct dx_worker *worker, struct dx_message *message)
@@ -405,6 +433,9 @@ static void hear_failure(struct dx_worker *worker, const struct dx_message *mess
 		return;
 	(void)!dx_message_number(message, "ERRNO", 4095, &code);
 	(void)dx_error(&worker->said, code > 0 ? -(int)code : -EIO, "%s", text != NULL ? text : "");
+	/* What this machine lacks for what was asked: the opening's own error, not a death's. */
+	if (code == EOPNOTSUPP && !worker->supervisor->open)
+		dx_say_failed(worker->supervisor->control.fd, &worker->said);
 }
 
 /* At most @limit messages: one that talks without end may not keep us from the others. */
@@ -421,6 +452,8 @@ static void hear(struct dx_worker *worker, int limit)
 			hear_failure(worker, message);
 		else if (!dx_worker_is_up(worker))
 			; /* it may have crossed our word to stop */
+		else if (dx_message_get(message, "CONFINED") != NULL)
+			hear_confined(worker, message);
 		else if (dx_message_get(message, "READY") != NULL)
 			hear_ready(worker, message);
 		else if (dx_message_get(message, "MAPPED") != NULL)
@@ -438,10 +471,16 @@ static void hear(struct dx_worker *worker, int limit)
 		start_timer(worker, EOF_MS);
 }
 
+void dx_worker_hear(struct dx_worker *worker)
+{
+	hear(worker, MESSAGES_AT_ONCE);
+}
+
 bool dx_worker_look(struct dx_worker *worker)
 {
-	bool news = worker->control.fired != 0 || worker->exit.fired != 0;
 	bool exited = worker->exit.fired != 0;
+	bool refused = !exited && dx_refusal_look(worker);
+	bool news = refused || worker->control.fired != 0 || exited;
 
 	if (!news || !dx_worker_is_there(worker) || worker->state == DX_WORKER_EXITED)
 		return false;

@@ -149,6 +149,16 @@ static enum dsmx_pages least_pages(const struct dx_supervisor *supervisor)
 	return least;
 }
 
+/* What every worker has taken. */
+static uint32_t common_steps(const struct dx_supervisor *supervisor)
+{
+	uint32_t common = UINT32_MAX;
+
+	for (uint32_t i = 0; i < supervisor->start.workers; i++)
+		common &= supervisor->workers[i].isolation;
+	return common;
+}
+
 static bool has_answered(const struct dx_offer *offer, uint32_t round)
 {
 	return offer->round == 0 || offer->round > round || offer->mapped >= round;
@@ -175,6 +185,7 @@ static void tell_open(struct dx_supervisor *supervisor)
 	dx_message_start(out);
 	dx_message_put(out, "OPEN", "1");
 	dx_message_put(out, "ISOLATION", "%s", dx_cgroup_str(&supervisor->group));
+	dx_message_put(out, "STEPS", "%u", common_steps(supervisor));
 	dx_message_put(out, "CGROUP", "%s", supervisor->group.v2);
 	dx_message_put(out, "CGROUP_MEMORY", "%s", supervisor->group.v1[DX_V1_MEMORY]);
 	dx_message_put(out, "CGROUP_PIDS", "%s", supervisor->group.v1[DX_V1_PIDS]);

@@ -58,7 +58,7 @@ int dsmx_isolation_parse(const char *text, enum dsmx_isolation *ret_level, bool 
 		}
 	}
 	return dx_error(err, -EINVAL,
-	                "isolation: \"%.100s\" is no level; there are none, cgroup, standard and "
+	                "\"%.100s\" is no level of isolation; there are none, cgroup, standard and "
 	                "strict, each maybe with a ! behind it",
 	                text);
 }

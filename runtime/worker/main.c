@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker's life inside: its segments, the service over them, then turn after turn until the session ends.
+ * A worker's life inside: its segments, the service over them, what it gives up, its plug-ins; then turn after turn
+ * until the session ends.
  *
  *	the leader's state word says END, or STOPPING came: leave in order
  *	the supervisor's socket is at its end, or the leader's pidfd fired: leave, nobody is left to serve
@@ -19,6 +20,7 @@
 #include "base/err.h"
 #include "exchange/service.h"
 #include "worker/handshake.h"
+#include "worker/sandbox.h"
 #include "worker/spawn.h"
 #include "worker/supervisor.h"
 
@@ -92,14 +94,57 @@ static int take_start(struct worker *worker, struct dsmx_error *err)
 	return r;
 }
 
-static void restrict_self(const struct dx_start *start)
+static void set_name(const struct dx_start *start)
 {
 	char name[16];
 
 	(void)snprintf(name, sizeof(name), "dsmx-w%u", start->self - 1);
 	(void)prctl(PR_SET_NAME, name);
-	if (start->isolation != DSMX_ISOLATION_NONE)
-		(void)prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* CONFINED: the last that can be believed of this process. */
+static int say_confined(const struct dx_sandbox *sandbox)
+{
+	struct dx_message message;
+
+	dx_message_start(&message);
+	dx_message_put(&message, "CONFINED", "%u", sandbox->word);
+	if (sandbox->missing[0] != '\0')
+		dx_message_put(&message, "MISSING", "%s", sandbox->missing);
+	if (sandbox->listener >= 0)
+		dx_message_put_fd(&message, sandbox->listener);
+	return dx_message_send(DX_CONTROL_FD, &message);
+}
+
+/* Between what needs rights and what is not to have them. */
+static int confine(struct worker *worker, struct dsmx_error *err)
+{
+	const struct dx_start *start = &worker->start;
+	struct dx_sandbox_params params = { .level = start->isolation,
+		                            .core_dumps = start->core_dumps,
+		                            .plugins = start->plugins,
+		                            .read_paths = start->read_paths,
+		                            .mesh = worker->mesh };
+	struct dx_sandbox sandbox;
+	int r;
+
+	if (start->isolation >= DSMX_ISOLATION_STANDARD)
+		dx_service_keep_overflow(worker->service);
+	r = dx_sandbox_enter(&params, &sandbox, err);
+	if (r != 0)
+		return r;
+	if (start->in_cgroup)
+		sandbox.word |= DSMX_STEP_CGROUP;
+	dx_mesh_page(worker->mesh)->isolation = sandbox.word;
+	r = say_confined(&sandbox);
+	if (sandbox.listener >= 0)
+		(void)close(sandbox.listener);
+	if (r != 0)
+		return dx_error(err, r, "cannot answer the supervisor: %s", dx_strerror(r));
+	return start->isolation_required && sandbox.missing[0] != '\0'
+	               ? dx_error(err, -EOPNOTSUPP, "isolation %s: %s",
+	                          dsmx_isolation_str(start->isolation, true), sandbox.missing)
+	               : 0;
 }
 
 static int set_up(struct worker *worker, const struct dsmx_extension *own, struct dsmx_error *err)
@@ -110,10 +155,8 @@ static int set_up(struct worker *worker, const struct dsmx_extension *own, struc
 
 	if (r != 0)
 		return r;
-	restrict_self(&worker->start);
-	r = load_plugins(worker, own, err);
-	if (r == 0)
-		r = dx_reactor_new(worker->start.wait, &worker->reactor, err);
+	set_name(&worker->start);
+	r = dx_reactor_new(worker->start.wait, &worker->reactor, err);
 	if (r != 0)
 		return r;
 	dx_reactor_add_source(worker->reactor, &worker->source);
@@ -128,6 +171,10 @@ static int set_up(struct worker *worker, const struct dsmx_extension *own, struc
 	if (r != 0)
 		return dx_error(err, r, "cannot set the liveness words up: %s", dx_strerror(r));
 	r = dx_service_new(worker->mesh, &options, &worker->service, err);
+	if (r == 0)
+		r = confine(worker, err);
+	if (r == 0)
+		r = load_plugins(worker, own, err);
 	if (r != 0)
 		return r;
 	dx_mesh_set_state(worker->mesh, DSMX_STATE_OPEN);

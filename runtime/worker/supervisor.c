@@ -18,6 +18,7 @@
  */
 #include "worker/supervisor.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,21 @@ static void tell_worker(struct dx_supervisor *supervisor, struct dx_worker *work
 static void tell_failure(struct dx_supervisor *supervisor, const struct dsmx_error *err)
 {
 	dx_say_failed(supervisor->control.fd, err);
+}
+
+void dx_supervisor_log(struct dx_supervisor *supervisor, enum dsmx_log_level level, const char *fmt,
+                       ...)
+{
+	char text[DSMX_ERROR_MESSAGE_BYTES];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	dx_message_start(&supervisor->out);
+	dx_message_put(&supervisor->out, "LOG", "%d", (int)level);
+	dx_message_put(&supervisor->out, "STATUS", "%s", text);
+	tell_leader(supervisor);
 }
 
 void dx_supervisor_worker_exited(struct dx_supervisor *supervisor, struct dx_worker *worker)
@@ -324,6 +340,7 @@ static struct dx_supervisor *new_supervisor(int control)
 		worker->history.random = dx_now_ns() + i + 1;
 		dx_list_init(&worker->timer.link);
 		dx_offer_close(&worker->offer);
+		dx_refusal_init(&worker->refusals);
 	}
 	return supervisor;
 }
@@ -377,6 +394,10 @@ static int set_up(struct dx_supervisor *supervisor, struct dsmx_error *err)
 	r = make_group(supervisor, err);
 	if (r == 0)
 		r = start_workers(supervisor, err);
+	if (r == 0 && supervisor->start.isolation_required && supervisor->missing[0] != '\0')
+		r = dx_error(err, -EOPNOTSUPP, "isolation %s: %s",
+		             dsmx_isolation_str(supervisor->start.isolation, true),
+		             supervisor->missing);
 	return r;
 }
 

@@ -3,7 +3,7 @@
  * supervisor.h - the process that owns the workers and their cgroups
  *
  * Private to supervisor.c (the session: leader, start, end), introduce.c (everybody to everybody), incarnation.c
- * (the life of a worker), watchdog.c (does it move?) and verdict.c (how it ended).
+ * (the life of a worker), watchdog.c (does it move?), refusal.c (what it may not) and verdict.c (how it ended).
  */
 #ifndef DX_WORKER_SUPERVISOR_H
 #define DX_WORKER_SUPERVISOR_H
@@ -17,6 +17,7 @@
 #include "task/task.h"
 #include "worker/cgroup.h"
 #include "worker/handshake.h"
+#include "worker/refusal.h"
 #include "worker/registry.h"
 #include "worker/spawn.h"
 
@@ -68,6 +69,9 @@ struct dx_worker {
 	struct dx_segment page; /* watched; base NULL: not mapped */
 	uint32_t pulse;         /* the last that was seen */
 	uint32_t still;         /* looks since it moved */
+	uint32_t
+		isolation; /* level and steps taken, by its own word before its plug-ins; 0: none yet */
+	struct dx_refusals refusals;
 };
 
 struct dx_supervisor {
@@ -82,6 +86,8 @@ struct dx_supervisor {
 	struct dx_start start; /* strings are start_message's */
 	struct dx_cgroup group;
 	char missing[DSMX_ERROR_MESSAGE_BYTES];
+	char missing_steps
+		[DSMX_ERROR_MESSAGE_BYTES]; /* of isolation, as the leader was last told */
 	struct dx_registry_entry entry;
 	uint64_t last_epoch;
 	uint32_t round;
@@ -109,6 +115,8 @@ void dx_worker_drain(struct dx_worker *worker);
 void dx_worker_end(struct dx_worker *worker, int reason, const char *text);
 /* Its descriptors fired: hear it, reap it. Returns whether there were news. */
 bool dx_worker_look(struct dx_worker *worker);
+/* Hear what it has said. */
+void dx_worker_hear(struct dx_worker *worker);
 /* Fired by worker->timer. */
 void dx_worker_timeout(struct dx_timer *timer);
 /* A process that is there, or a group that is still to be removed. */
@@ -142,6 +150,9 @@ void dx_verdict_make(const struct dx_worker *worker, const siginfo_t *info,
 /* --- supervisor.c */
 
 void dx_offer_close(struct dx_offer *offer);
+/* A line for the application's log. */
+void dx_supervisor_log(struct dx_supervisor *supervisor, enum dsmx_log_level level, const char *fmt,
+                       ...) DX_PRINTF(3, 4);
 /* A worker is gone, with its verdict. */
 void dx_supervisor_worker_exited(struct dx_supervisor *supervisor, struct dx_worker *worker);
 

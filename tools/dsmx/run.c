@@ -30,6 +30,8 @@ enum option {
 	OPT_REPEAT,
 	OPT_TIMEOUT,
 	OPT_EMIT_PLAN,
+	OPT_ISOLATION,
+	OPT_ALLOW_READ,
 	OPT_QUIET,
 };
 
@@ -48,6 +50,10 @@ static const struct args_option options[] = {
 	[OPT_TIMEOUT] = { "timeout", 0, "MS", "end a statement that runs longer" },
 	[OPT_EMIT_PLAN] = { "emit-plan", 0, "FILE",
 	                    "write the Substrait plan instead of running it" },
+	[OPT_ISOLATION] = { "isolation", 0, "LEVEL",
+	                    "none, cgroup, standard or strict; a ! behind it: or fail" },
+	[OPT_ALLOW_READ] = { "allow-read", 0, "PATH",
+	                     "standard, strict: workers may read it, too; can be repeated" },
 	[OPT_QUIET] = { "quiet", 'q', NULL, "no notes, no progress: only errors on stderr" },
 	{ 0 },
 };
@@ -141,6 +147,15 @@ static int number(const struct args *args, const char *name, uint64_t least, uin
 	                  (unsigned long long)least, (unsigned long long)most, args->value);
 }
 
+static int isolation(const struct args *args, struct run_options *run)
+{
+	struct dsmx_error err;
+
+	if (dsmx_isolation_parse(args->value, &run->isolation, &run->isolation_required, &err) == 0)
+		return 0;
+	return args_wrong(args->usage, "--isolation: %s", err.message);
+}
+
 /* Returns 0 or the exit status. */
 static int take_option(struct args *args, enum option option, struct run_options *run,
                        const char **ret_file)
@@ -188,6 +203,13 @@ static int take_option(struct args *args, enum option option, struct run_options
 	case OPT_EMIT_PLAN:
 		run->emit_plan = args->value;
 		break;
+	case OPT_ISOLATION:
+		return isolation(args, run);
+	case OPT_ALLOW_READ:
+		if (run->read_path_count == RUN_PATHS_MAX)
+			return args_wrong(args->usage, "--allow-read: too many");
+		run->read_paths[run->read_path_count++] = args->value;
+		break;
 	case OPT_QUIET:
 		run->quiet = true;
 		break;
@@ -231,9 +253,11 @@ static int main_with(const struct args_usage *usage, struct run_options *run, in
 	run->data_dir = ".";
 	run->format = &format_table;
 	run->repeat = 1;
+	run->read_path_count = 1; /* the first is where the data is */
 	args_init(&args, usage, argc, argv);
 	status = parse_args(&args, run, &source);
 	if (status < 0) {
+		run->read_paths[0] = run->data_dir;
 		if (!run->show_result && !run->analyze)
 			run->explain = true;
 		status = run_source(run, &source);

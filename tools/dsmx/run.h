@@ -15,6 +15,8 @@
 #include "dsmx/session.h"
 #include "format.h"
 
+#define RUN_PATHS_MAX 64 /* that a session takes */
+
 struct run_options {
 	uint32_t workers;
 	const char *data_dir;
@@ -28,6 +30,10 @@ struct run_options {
 	bool quiet;
 	uint64_t repeat;
 	uint64_t timeout_ms;
+	enum dsmx_isolation isolation;
+	bool isolation_required;
+	const char *read_paths[RUN_PATHS_MAX + 1]; /* the data first: what workers may read */
+	uint32_t read_path_count;
 	const char *emit_plan; /* do not run: write the plan to this file */
 };
 

@@ -90,6 +90,9 @@ static bool open_session(struct run *run)
 	struct dsmx_session_options options = {
 		.size = sizeof(options),
 		.workers = run->options->workers,
+		.isolation = run->options->isolation,
+		.isolation_required = run->options->isolation_required,
+		.read_paths = run->options->read_paths,
 		.log = on_log,
 		.log_data = run,
 	};
@@ -158,8 +161,11 @@ static void print_stats(const struct run *run, const struct dsmx_query_stats *st
 
 	dsmx_session_info(run->session, &info);
 	fprintf(stderr,
-	        "session: id=%016" PRIx64 " workers=%u wait=%s pages=%s isolation=%s cgroup=%s\n",
-	        info.id, info.workers, info.wait, info.pages, info.isolation, info.cgroup);
+	        "session: id=%016" PRIx64
+	        " workers=%u wait=%s pages=%s isolation=%s level=%s steps=%s "
+	        "cgroup=%s\n",
+	        info.id, info.workers, info.wait, info.pages, info.isolation, info.level,
+	        info.steps, info.cgroup);
 	fprintf(stderr,
 	        "query: rows=%" PRIu64 " start_streams=%" PRIu64 " streams_opened=%" PRIu64
 	        " producer_tasks=%" PRIu64 " ring_frames=%" PRIu64 " ring_rows=%" PRIu64
