@@ -116,6 +116,56 @@ TEST(chan_released_out_of_order, "frames come back in any order, and one that is
 	teardown(&p);
 }
 
+struct seeing_waker {
+	struct dsmx_waker waker;
+	const struct dx_tx *tx;
+	uint64_t seen;
+	int wakes;
+};
+
+static void see_wake(struct dsmx_waker *waker)
+{
+	struct seeing_waker *w = (struct seeing_waker *)waker;
+
+	w->seen = w->tx->stream->seen_released;
+	w->wakes++;
+}
+
+TEST(chan_woken_before_seen,
+     "that frames came back stays news for others until who waited for them was woken")
+{
+	struct pair p;
+	struct dx_rx *rx;
+	struct dx_tx *tx;
+	struct dx_frame_view view;
+	struct counting_waker reader = { { count_wake }, 0 };
+
+	CHECK_EQ(setup(&p), 0);
+	CHECK_EQ(open_stream(&p, &rx, &tx, 1 << 20), 0);
+	for (int slabs = 0; slabs < 2; slabs++) {
+		struct seeing_waker waker = { { see_wake }, tx, 99, 0 };
+
+		for (uint32_t i = 0; tx->out < FRAMES; i++)
+			CHECK_EQ(push(p.sides[WORKER].mesh, tx, i), 0);
+		if (slabs == 1)
+			dx_mesh_wait_room(p.sides[WORKER].mesh, &waker.waker);
+		else
+			CHECK_EQ(dx_tx_room(tx, 1, &waker.waker), -EAGAIN);
+		settle(&p);
+		CHECK_EQ(dx_rx_next(rx, &reader.waker, &view, NULL), 1);
+		dx_rx_release(rx, view.id);
+		settle(&p);
+		CHECK_EQ(waker.wakes, 1);
+		CHECK_EQ(waker.seen, slabs);
+		CHECK_EQ(tx->stream->seen_released, slabs + 1);
+	}
+	dx_rx_close(rx);
+	settle(&p);
+	dx_tx_finish(tx, DSMX_STREAM_CANCELLED, NULL);
+	settle(&p);
+	teardown(&p);
+}
+
 TEST(chan_credit,
      "out of credit is -EAGAIN until a frame comes back, and one frame may always be out")
 {

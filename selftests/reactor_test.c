@@ -56,6 +56,16 @@ static int scripted_poll(struct dx_task *task, struct dsmx_cx *cx)
 	}
 }
 
+/* Its letter as a capital. */
+static void scripted_woken(struct dx_task *task)
+{
+	struct scripted *s = DX_CONTAINER(task, struct scripted, task);
+	size_t n = strlen(s->log);
+
+	s->log[n] = (char)(s->letter - 'a' + 'A');
+	s->log[n + 1] = '\0';
+}
+
 static void scripted_end(struct dx_task *task, int result, const struct dsmx_error *err)
 {
 	struct scripted *s = DX_CONTAINER(task, struct scripted, task);
@@ -265,6 +275,28 @@ TEST(reactor_wake_parked, "a parked task is polled when it is woken, and only th
 	CHECK_EQ(dx_reactor_turn(reactor, 0), 1);
 	CHECK_STR(log, "abaa");
 	dx_task_stop(&a.task);
+	dx_task_stop(&b.task);
+	dx_reactor_free(reactor);
+}
+
+TEST(reactor_woken, "a task is told that it is ready, once, before whoever wakes it goes on")
+{
+	struct fake fake;
+	struct dx_reactor *reactor = new_fake(&fake);
+	struct scripted a, b;
+	char log[32] = "";
+
+	start(reactor, &a, 'a', "pypd", log);
+	start(reactor, &b, 'b', "pd", log);
+	a.task.woken = scripted_woken;
+	b.wakes = &a;
+	CHECK_EQ(dx_reactor_turn(reactor, 0), 1);
+	CHECK_STR(log, "abA"); /* b wakes it twice */
+	CHECK_EQ(dx_reactor_turn(reactor, 0), 1);
+	CHECK_STR(log, "abAaA"); /* it yields */
+	dx_task_stop(&a.task);
+	dx_task_wake(&a.task);
+	CHECK_STR(log, "abAaA");
 	dx_task_stop(&b.task);
 	dx_reactor_free(reactor);
 }

@@ -19,6 +19,8 @@
  *	STATE		owner, after what a state stands for	peer, before it relies on it
  *	LIVE		kernel, when the owner dies		watcher
  *	PARK		task, after what it parks on		whoever walks the wait-for graph
+ *	SEEN		producer, after those it woke were	whoever walks the wait-for graph, before it
+ *			published as awake			looks again whether they are parked
  *	PULSE		process, in each look			supervisor: it moves, or it hangs
  *
  * Two fences (store-load, one on each side) make the wait protocol complete; DESIGN.md calls them by their
@@ -40,6 +42,7 @@ enum dx_edge {
 	DX_EDGE_STATE,
 	DX_EDGE_LIVE,
 	DX_EDGE_PARK,
+	DX_EDGE_SEEN,
 	DX_EDGE_PULSE,
 };
 

@@ -78,7 +78,16 @@ static bool is_over(const struct dx_tx *tx)
 	       DSMX_WORD_STATE(word) == DSMX_REQUEST_DONE;
 }
 
-/* Frames that came back. Returns how many. */
+/*
+ * What came back is no news any more: whoever waited for it was woken, and his record says so. One that walks the
+ * wait-for graph and sees this sees that, too.
+ */
+static void publish_seen(struct dx_tx *tx)
+{
+	dx_store_release(DX_EDGE_SEEN, &tx->stream->seen_released, tx->log.read);
+}
+
+/* Frames that came back. Returns how many; then wake who waits for them, and publish that they were seen. */
 static uint32_t collect(struct dx_tx *tx)
 {
 	uint32_t id, count = 0;
@@ -99,8 +108,6 @@ static uint32_t collect(struct dx_tx *tx)
 	}
 	if (r < 0 && !is_over(tx))
 		break_rules(tx);
-	if (count > 0)
-		dx_store_plain(&tx->stream->seen_released, tx->log.read);
 	return count;
 }
 
@@ -273,8 +280,8 @@ void dx_tx_set_owner(struct dx_tx *tx, struct dsmx_waker *owner)
 
 int dx_tx_room(struct dx_tx *tx, size_t len_bytes, struct dsmx_waker *waker)
 {
-	if (!tx->gone)
-		(void)collect(tx);
+	if (!tx->gone && collect(tx) > 0)
+		publish_seen(tx);
 	if (tx->broken != 0)
 		return tx->broken;
 	if (tx->gone)
@@ -373,6 +380,7 @@ void dx_tx_consumer_word(struct dx_tx *tx, uint64_t word)
 		if (!tx->final)
 			set_final(tx, DSMX_STREAM_CANCELLED);
 		wake_gone(tx);
+		publish_seen(tx);
 		if (tx->out > 0)
 			wait_on(tx);
 		return;
@@ -391,12 +399,14 @@ void dx_tx_consumer_word(struct dx_tx *tx, uint64_t word)
 
 bool dx_tx_look(struct dx_tx *tx)
 {
-	bool news = collect(tx) > 0;
+	bool news = collect(tx) > 0, waited = tx->waker != NULL;
 
-	if (!news || tx->waker == NULL)
+	if (!news)
 		return false;
-	wake(tx);
-	return true;
+	if (waited)
+		wake(tx);
+	publish_seen(tx);
+	return waited;
 }
 
 void dx_tx_publish(struct dx_tx *tx)

@@ -16,7 +16,8 @@
  * the same set with the same park numbers, all of them were parked at once, between the two, and what they had
  * published before that was there for the second to see: none will ever run, a deadlock. The one that parks last
  * sees it, whoever that is; no snapshot is needed. One walk is not enough: it may look at a stream before the
- * producer's last frame and at the producer's record after it.
+ * producer's last frame and at the producer's record after it. And who is woken is awake from that moment, not from
+ * when he is polled: else his process could have seen the frames that came back, and he still stand there as parked.
  *
  * The lowest task of the set that is out of credit or slabs lets its full output overflow to a file; who finds
  * out and is not the lowest rings the lowest's process, which walks before it sleeps again.
@@ -192,7 +193,7 @@ static bool walk_partition(struct walk *w, const struct node *n, const struct dx
 				continue;
 			if (!is_running(&e) ||
 			    dx_load_acquire(DX_EDGE_RELEASED, &e.request->released) !=
-			            dx_load_plain(&e.stream->seen_released))
+			            dx_load_acquire(DX_EDGE_SEEN, &e.stream->seen_released))
 				return false;
 			return add_node(w, c, e.request->record);
 		}
@@ -229,7 +230,7 @@ static bool walk_slab(struct walk *w, const struct node *n)
 			if (dx_load_plain(&e.stream->tail) == dx_load_plain(&e.request->released))
 				continue; /* it holds none */
 			if (dx_load_acquire(DX_EDGE_RELEASED, &e.request->released) !=
-			            dx_load_plain(&e.stream->seen_released) ||
+			            dx_load_acquire(DX_EDGE_SEEN, &e.stream->seen_released) ||
 			    !add_node(w, c, e.request->record))
 				return false;
 			found++;

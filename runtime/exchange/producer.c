@@ -391,6 +391,11 @@ static void unpark(struct dx_producer *p)
 	dx_record_park(p->record, DSMX_PARK_NONE);
 }
 
+static void woken(struct dx_task *task)
+{
+	unpark(DX_CONTAINER(task, struct dx_producer, task));
+}
+
 /* One step: 1: go on; 0: parked or yielded; else failed. */
 static int step(struct dx_producer *p, struct dsmx_cx *cx)
 {
@@ -567,7 +572,9 @@ int dx_producer_start(struct dx_query *query, uint32_t exchange, uint32_t task, 
 	                 p->procedure->rel->exchange.producer_tasks);
 	p->fragment.counts = &p->counts;
 	p->fragment.record = p->record;
-	p->task = (struct dx_task){ .name = "producer_task", .poll = poll, .end = end };
+	p->task = (struct dx_task){
+		.name = "producer_task", .poll = poll, .end = end, .woken = woken
+	};
 	p->running = true;
 	dx_task_start(dx_mesh_reactor(mesh_of(p)), &p->task);
 	*ret_producer = p;

@@ -221,8 +221,11 @@ void dx_task_stop(struct dx_task *task)
 
 void dx_task_wake(struct dx_task *task)
 {
-	if (task->reactor != NULL && dx_list_empty(&task->link))
-		dx_list_append(&task->reactor->ready, &task->link);
+	if (task->reactor == NULL || !dx_list_empty(&task->link))
+		return;
+	dx_list_append(&task->reactor->ready, &task->link);
+	if (task->woken != NULL)
+		task->woken(task);
 }
 
 static void poll_task(struct dx_reactor *reactor, struct dx_task *task)

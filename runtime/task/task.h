@@ -41,6 +41,8 @@ struct dx_task {
 	int (*poll)(struct dx_task *task, struct dsmx_cx *cx);
 	/* After poll returned 1 or an error: the task is in no list any more and may free itself. */
 	void (*end)(struct dx_task *task, int result, const struct dsmx_error *err);
+	/* It becomes ready: before whoever wakes it goes on. May be NULL. */
+	void (*woken)(struct dx_task *task);
 	bool polling;
 };
 
