@@ -366,6 +366,8 @@ static void watch(struct kernel *k)
 			break;
 		if (k->options->duration_s > 0 && now_ns >= end_ns)
 			break;
+		if (k->ops->enough != NULL && k->ops->enough(k->ops->arg))
+			break;
 		if (now_ns >= find_ns) {
 			(void)attach_new(k);
 			find_ns = now_ns + FIND_NS;
@@ -400,6 +402,8 @@ int kernel_run(const struct trace_options *options, const struct source_ops *ops
 	if (status == EXIT_OK) {
 		if (!options->quiet)
 			fputs("dsmx-trace: watching\n", stderr);
+		if (ops->watching != NULL)
+			ops->watching(ops->arg);
 		watch(&k);
 		k.bpf->bss->armed = 0;
 		consume(&k);

@@ -6,6 +6,7 @@
  * query within itself, and looks whether its five stamps come.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 #include "source.h"
 
 #define SELF_QUERIES 3
-#define SETTLE_US    300000 /* for the probes to be set */
+#define AT_MOST_S    10
 
 static int one_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
                     struct dsmx_batch *ret_batch)
@@ -85,7 +86,10 @@ static int run_queries(void)
 
 struct seen {
 	pid_t child;
+	int start; /* closed by us: the probes are set */
 	int streams;
+	int status;
+	bool ended;
 };
 
 static void count_own(void *arg, const struct ss_event *event)
@@ -97,21 +101,48 @@ static void count_own(void *arg, const struct ss_event *event)
 		seen->streams++;
 }
 
+static void let_start(void *arg)
+{
+	struct seen *seen = arg;
+
+	(void)close(seen->start);
+	seen->start = -1;
+}
+
+static bool has_ended(void *arg)
+{
+	struct seen *seen = arg;
+
+	seen->ended = waitpid(seen->child, &seen->status, WNOHANG) == seen->child;
+	return seen->ended;
+}
+
 int self_look(void)
 {
-	struct trace_options options = { .phase = -1, .duration_s = 1, .quiet = true };
-	struct seen seen = { .child = fork() };
-	struct source_ops ops = { .event = count_own, .arg = &seen };
+	struct trace_options options = { .phase = -1, .duration_s = AT_MOST_S, .quiet = true };
+	struct seen seen = { .status = -1 };
+	struct source_ops ops = {
+		.event = count_own, .watching = let_start, .enough = has_ended, .arg = &seen
+	};
 	struct source_sum sum;
-	int status, traced;
+	int start[2], traced;
 
+	if (pipe2(start, O_CLOEXEC) != 0)
+		return -1;
+	seen.child = fork();
 	if (seen.child == 0) {
-		usleep(SETTLE_US);
+		char none;
+
+		(void)close(start[1]);
+		(void)!read(start[0], &none, 1);
 		_exit(run_queries() == 0 ? EXIT_OK : EXIT_ERROR);
 	}
+	(void)close(start[0]);
+	seen.start = start[1];
 	traced = kernel_run(&options, &ops, &sum);
-	if (seen.child < 0 || waitpid(seen.child, &status, 0) < 0 || status != 0 ||
-	    traced != EXIT_OK)
-		return -1;
-	return seen.streams;
+	if (seen.start >= 0)
+		(void)close(seen.start);
+	if (seen.child > 0 && !seen.ended)
+		(void)waitpid(seen.child, &seen.status, 0);
+	return seen.status == 0 && traced == EXIT_OK ? seen.streams : -1;
 }

@@ -20,6 +20,8 @@ struct source_sum {
 
 struct source_ops {
 	void (*event)(void *arg, const struct ss_event *event); /* NULL: only sums are wanted */
+	void (*watching)(void *arg); /* what happens from now on is seen */
+	bool (*enough)(void *arg);   /* asked now and then: is it? */
 	void *arg;
 };
 
