@@ -112,6 +112,7 @@ struct dx_rx {
 	uint32_t unpublished_bytes;
 	struct dsmx_waker *waker;
 	struct dx_list armed; /* its `wanted` is set */
+	bool answered;        /* the stream word has this generation */
 	bool dead; /* its producer's incarnation is; a new one at the same place is another's */
 	bool ended;
 	bool closing;

@@ -199,6 +199,9 @@ static int attach_ring(struct dx_rx *rx)
 	return 0;
 }
 
+/* Of a stream word, in here only. */
+#define STATE_BROKEN (DSMX_STREAM_CANCELLED + 1)
+
 /* What the producer says went wrong; its words are copied, then used. */
 static int foreign_error(struct dx_rx *rx, uint32_t state)
 {
@@ -230,6 +233,8 @@ static int no_more(struct dx_rx *rx, uint32_t state)
 		return foreign_error(rx, state);
 	case DSMX_STREAM_CANCELLED:
 		return fail(rx, -ECANCELED, "was cancelled");
+	case STATE_BROKEN:
+		return broke(rx, "its state word is none that may follow");
 	default:
 		return fail(rx, -EOWNERDEAD, "its process died before the end");
 	}
@@ -240,15 +245,22 @@ static bool is_final(uint32_t state)
 	return state > DSMX_STREAM_RUNNING;
 }
 
-/* State of the answer to this generation; NONE: there is none yet. */
-static uint32_t answer_state(const struct dx_rx *rx)
+/*
+ * State of the answer to this generation. NONE: the word is still of an earlier one. A generation that was not asked
+ * for yet, no answer after there was one, or a state that there is not is BROKEN.
+ */
+static uint32_t answer_state(struct dx_rx *rx)
 {
 	uint64_t word = dx_load_acquire(DX_EDGE_STREAM, rx->answer);
+	uint32_t state = DSMX_WORD_STATE(word);
 
-	if (DSMX_WORD_GENERATION(word) != rx->generation ||
-	    DSMX_WORD_STATE(word) > DSMX_STREAM_CANCELLED)
+	if (DSMX_WORD_GENERATION(word) < rx->generation && !rx->answered)
 		return DSMX_STREAM_NONE;
-	return DSMX_WORD_STATE(word);
+	rx->answered = true;
+	if (DSMX_WORD_GENERATION(word) != rx->generation || state == DSMX_STREAM_NONE ||
+	    state > DSMX_STREAM_CANCELLED)
+		return STATE_BROKEN;
+	return state;
 }
 
 static struct dsmx_phases_abi *phases_of(const struct dx_rx *rx)
@@ -410,11 +422,15 @@ void dx_rx_close(struct dx_rx *rx)
 static bool try_done(struct dx_rx *rx)
 {
 	struct dx_mesh *mesh;
+	uint32_t state;
 
 	if (rx->held_count > 0)
 		return false;
-	if (!rx->ended && !is_final(answer_state(rx)) && !rx->dead)
+	state = rx->ended ? DSMX_STREAM_FIN : answer_state(rx);
+	if (!is_final(state) && !rx->dead)
 		return false;
+	if (state == STATE_BROKEN)
+		(void)no_more(rx, state); /* nobody will read that, but the peer is accused */
 	dx_rx_publish(rx);
 	set_word(rx, DSMX_REQUEST_DONE);
 	mesh = rx->mesh;
