@@ -283,6 +283,8 @@ struct dsmx_query_stats {
 	uint64_t plan_ns;      /* encode, decode, build */
 	uint64_t first_row_ns; /* from start to the first row */
 	uint64_t run_ns;       /* from start to the end */
+	uint64_t
+		failed_ns; /* from start to when its failure was first seen, its cause unknown; 0: never */
 };
 DSMX_API void dsmx_query_stats(const struct dsmx_query *query, struct dsmx_query_stats *ret_stats);
 

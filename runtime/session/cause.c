@@ -3,7 +3,9 @@
  * cause.c - why a query failed, and whether it may run again
  *
  * A stream that broke says that its producer is dead, or was cancelled: symptoms. Within 100 ms the cause is
- * known: the earliest error of an operator, or the supervisor's verdict on a worker. If that is a death, the
+ * known: the earliest error of an operator, or the supervisor's verdict on a worker. The verdict follows the kernel's
+ * notice, and that the tearing down of the worker's memory, some 80 ms for each GiB, where its streams broke at once:
+ * so a process that is dead and not yet gone is waited for longer. If the cause is a death, the
  * caller allowed it and has received no row, the whole query runs again under a new id; rows of the old one
  * cannot be mistaken for rows of the new.
  */
@@ -13,12 +15,14 @@
 #include "session/query.h"
 
 #define CAUSE_NS    (100 * DX_NS_PER_MS)
+#define GONE_NS     (10 * DX_NS_PER_S)
 #define RETRIES_MAX 3
 
 void dx_query_failing(struct dsmx_query *q)
 {
 	q->state = DX_QUERY_FAILING;
 	q->cause_deadline_ns = dx_now_ns() + CAUSE_NS;
+	q->stats.failed_ns = q->cause_deadline_ns - CAUSE_NS - q->start_ns;
 }
 
 static void fail(struct dsmx_query *q)
@@ -52,6 +56,31 @@ static bool find_verdict(struct dsmx_query *q)
 	return false;
 }
 
+/* Does the kernel still tear down a process that this query was dealt to? */
+static bool is_dying(const struct dsmx_query *q)
+{
+	const struct dsmx_session *s = q->session;
+
+	for (uint32_t i = 0; i < q->placements && s->is_member; i++) {
+		uint32_t peer = q->placement[i];
+		int pidfd = s->member.pidfds[peer];
+
+		if (dx_mesh_epoch(s->mesh, peer) == q->epochs[i] && !dx_mesh_alive(s->mesh, peer) &&
+		    pidfd >= 0 && dx_pidfd_wait(pidfd, 0) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* @now_ns is past the deadline: is there reason to wait on? */
+static bool wait_on(struct dsmx_query *q, uint64_t now_ns)
+{
+	if (now_ns - q->start_ns >= q->stats.failed_ns + GONE_NS || !is_dying(q))
+		return false;
+	q->cause_deadline_ns = now_ns + CAUSE_NS;
+	return true;
+}
+
 /* A worker's death is the cause, the caller allowed it, and has seen nothing: the same again. */
 static bool may_run_again(const struct dsmx_query *q)
 {
@@ -63,6 +92,7 @@ static bool may_run_again(const struct dsmx_query *q)
 static void look_for_cause(struct dsmx_query *q)
 {
 	struct dsmx_error cause;
+	uint64_t now_ns;
 
 	if (q->state != DX_QUERY_FAILING)
 		return;
@@ -71,7 +101,8 @@ static void look_for_cause(struct dsmx_query *q)
 			q->error = cause;
 		else if (q->session->broken.code != 0)
 			q->error = q->session->broken;
-		else if (!find_verdict(q) && dx_now_ns() < q->cause_deadline_ns)
+		else if (!find_verdict(q) &&
+		         ((now_ns = dx_now_ns()) < q->cause_deadline_ns || wait_on(q, now_ns)))
 			return;
 	}
 	if (!may_run_again(q) || dx_query_again(q) < 0)
