@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The fault table: every way in which a worker can go wrong, by name. While worker 1 serves an endless query, and
+ * worker 0 another one, worker 1 has its fault. Then, for each row:
+ *
+ *	the reason	what the query's caller is told, and what the worker's record says afterwards
+ *	the time	from the fault to the failure of the query, seen first, and to its cause (median, worst)
+ *	the sibling	the other query goes on, its rows where they were
+ *	the successor	READY, or FAILED where there is to be none; a query over all workers gives its answer
+ *	nothing left	no process, group, entry, mapping, descriptor
+ *
+ * The faults of whole sessions - the supervisor, the leader, everybody killed - are in kill_test.c and death_test.c.
+ *
+ * A fault is had inside the worker by the operator "fault", or comes from outside. Both look at a file that all
+ * processes have mapped: what is to happen, and when it did. DSMX_FAULT_ROUNDS is how often (5).
+ */
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/order.h"
+#include "dsmx/dsmx.h"
+#include "harness.h"
+#include "processes.h"
+#include "series.h"
+
+#define ROUNDS      5
+#define ROUNDS_MAX  100
+#define VICTIM      1
+#define WATCHDOG_MS 250
+#define BIG_BYTES   ((size_t)1 << 30)
+#define BITE_BYTES  ((size_t)16 << 20) /* before each batch: the watchdog is not to notice */
+#define OOM_BYTES   ((uint64_t)64 << 20)
+
+/* Of a worker, and of what its limit is over. */
+#define SEGMENTS_BYTES ((uint64_t)5 << 20)
+
+enum fault {
+	FAULT_NONE,
+	/* inside */
+	FAULT_EXIT,
+	FAULT_ABORT,
+	FAULT_SEGV,
+	FAULT_BIG, /* a GiB resident, then killed */
+	FAULT_OOM,
+	FAULT_FORKS,
+	FAULT_LOOP,
+	FAULT_SYSCALL,
+	FAULT_BYTES,
+	/* from outside */
+	FAULT_KILL,
+	FAULT_STOP,
+	FAULT_FREEZE,
+	/* of the successor, after a kill */
+	FAULT_EXEC,
+	FAULT_VERSION,
+};
+
+/* The file, one page. Each word has one writer at a time: the test, then who has the fault. */
+struct control {
+	volatile uint32_t fault;
+	volatile uint64_t at_ns;
+};
+
+static struct control *control;
+
+static struct control *map_control(void)
+{
+	const char *path = getenv("DSMX_FAULT_FILE");
+	int fd = path != NULL ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	void *page =
+		fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return page == MAP_FAILED ? NULL : page;
+}
+
+/* In memory, where the processes of its sessions can open it as long as this one lives. */
+static bool make_control(void)
+{
+	int fd = memfd_create("fault", MFD_CLOEXEC);
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), fd);
+	return fd >= 0 && ftruncate(fd, 4096) == 0 && setenv("DSMX_FAULT_FILE", path, 1) == 0;
+}
+
+/* --- the operator --------------------------------------------------------------------------------------------- */
+
+static void eat(size_t bytes)
+{
+	char *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (size_t at = 0; memory != MAP_FAILED && at < bytes; at += 4096)
+		*(volatile char *)(memory + at) = 1;
+}
+
+/* Until there are no more to be had; then the worker does as a program that did not expect that. */
+static void fork_all(void)
+{
+	pid_t self = getpid();
+
+	while (fork() >= 0)
+		;
+	if (getpid() == self)
+		abort();
+	(void)sleep(60); /* as long as it can, in the way of whoever cleans up */
+	_exit(0);
+}
+
+/* Into every segment of its own. */
+static void scribble(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512], *begin, *end;
+
+	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+		if (strstr(line, " rw-s ") == NULL || strstr(line, "dsmx-") == NULL)
+			continue;
+		begin = (char *)strtoull(line, &end, 16); /* NOLINT: an address as text */
+		memset(begin + 4096, 0xa5,
+		       (size_t)(strtoull(end + 1, NULL, 16) - (uintptr_t)begin) - 4096);
+	}
+	if (maps != NULL)
+		(void)fclose(maps);
+}
+
+static void have(enum fault fault)
+{
+	control->fault = FAULT_NONE;
+	control->at_ns = dx_now_ns();
+	switch (fault) {
+	case FAULT_EXIT:
+		_exit(3);
+	case FAULT_ABORT:
+		abort();
+	case FAULT_SEGV:
+		(void)raise(SIGSEGV);
+		break;
+	case FAULT_BIG:
+		(void)raise(SIGKILL);
+		break;
+	case FAULT_OOM:
+		eat(4 * OOM_BYTES);
+		break;
+	case FAULT_FORKS:
+		fork_all();
+		break;
+	case FAULT_LOOP:
+		for (;;)
+			dx_spin_pause();
+	case FAULT_SYSCALL:
+		for (;;)
+			(void)pause();
+	case FAULT_BYTES:
+		scribble();
+		break;
+	default:
+		break;
+	}
+}
+
+struct faulty {
+	bool victim;
+	size_t eaten;
+};
+
+static int fault_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
+                      struct dsmx_batch *ret_batch)
+{
+	enum fault fault = (enum fault)control->fault;
+	struct faulty *s = state;
+
+	if (s->victim && fault == FAULT_BIG && s->eaten < BIG_BYTES) {
+		eat(BITE_BYTES);
+		s->eaten += BITE_BYTES;
+	} else if (s->victim && fault > FAULT_NONE && fault < FAULT_KILL) {
+		have(fault);
+	}
+	return input->ops->poll_next(input, cx, ret_batch);
+}
+
+static int fault_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                      struct dsmx_operator **inputs, uint32_t input_count,
+                      struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static const struct dsmx_simple_ops ops = { "Fault", fault_next, free };
+	struct faulty *s = calloc(1, sizeof(*s));
+	char name[16] = "";
+	int r;
+
+	(void)bytes, (void)len, (void)err;
+	(void)prctl(PR_GET_NAME, name);
+	if (input_count != 1 || s == NULL) {
+		free(s);
+		return -EINVAL;
+	}
+	s->victim = strcmp(name, "dsmx-w1") == 0;
+	r = dsmx_simple_new(&ops, s, output, inputs[0], ret_operator);
+	if (r != 0)
+		free(s);
+	return r;
+}
+
+static const struct dsmx_extension faulty[] = {
+	{ "series", series_make },
+	{ "fault", fault_make },
+	{ NULL, NULL },
+};
+
+/* --- the queries ---------------------------------------------------------------------------------------------- */
+
+/* From worker 0 through the operator in both workers to the leader. */
+static int start_victim(struct dsmx_session *session, struct dsmx_query **ret_query,
+                        struct dsmx_error *err)
+{
+	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
+	static const struct dsmx_schema schema = { 1, &field };
+	static const struct series_bytes bytes = { ENDLESS, 100 };
+	static const uint32_t key;
+	struct dsmx_plan *plan;
+	struct dsmx_rel *rel;
+	int r = dsmx_plan_new(&plan);
+
+	if (r != 0)
+		return r;
+	rel = dsmx_rel_extension(plan, "series", &bytes, sizeof(bytes), &schema, NULL, 0);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_HASH, rel, &key, 1, 0, NULL);
+	rel = dsmx_rel_extension(plan, "fault", NULL, 0, &schema, &rel, 1);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, rel, NULL, 0, 1, NULL);
+	r = dsmx_plan_finish(plan, rel, NULL, err);
+	if (r == 0)
+		r = dsmx_query_start(session, plan, NULL, ret_query, err);
+	dsmx_plan_free(plan);
+	return r;
+}
+
+/* @count batches, whose rows must go on from *@next. */
+static bool read_on(struct dsmx_query *query, int count, int64_t *next)
+{
+	struct dsmx_batch batch;
+	struct dsmx_error err;
+
+	while (count-- > 0) {
+		if (dsmx_query_next_batch(query, 5000, &batch, &err) != 1) {
+			printf("# sibling: %s\n", err.message);
+			return false;
+		}
+		for (uint32_t i = 0; i < batch.selected; i++, ++*next)
+			if (((const int64_t *)batch.columns[0]
+			             .values)[batch.selection != NULL ? batch.selection[i] : i] !=
+			    *next % 100)
+				return false;
+	}
+	return true;
+}
+
+/* --- the table ------------------------------------------------------------------------------------------------ */
+
+struct row {
+	enum fault fault;
+	int code; /* that the caller is told; 0: -EOWNERDEAD, of this reason and status */
+	int reason;
+	int status;
+	int last; /* reason of a worker that has no successor; DSMX_EXIT_NONE: it has one */
+	uint64_t memory_max;
+	uint32_t pids_max;
+	bool groups; /* cannot be had without */
+};
+
+/* What a session leaves behind, noted while it is open. */
+struct traces {
+	uint64_t id;
+	struct dx_cgroup group;
+	char state[DX_CGROUP_PATH];
+	int fds;
+};
+
+struct times {
+	int count;
+	uint64_t seen_ns[ROUNDS_MAX], told_ns[ROUNDS_MAX];
+};
+
+static int open_session(const struct row *row, const char *program,
+                        struct dsmx_session **ret_session, struct log *log, struct dsmx_error *err)
+{
+	struct dsmx_session_options options = options_of(2, log);
+
+	options.extensions = faulty;
+	options.worker_path = program;
+	options.watchdog_ms = row->reason == DSMX_EXIT_WATCHDOG ? WATCHDOG_MS : 0;
+	options.restart = DSMX_RESTART_ON_FAILURE;
+	options.restart_delay_ms = 1;
+	options.restart_max_delay_ms = 2;
+	options.restart_burst = 1000;
+	options.worker_memory_max = row->memory_max;
+	options.worker_pids_max = row->pids_max;
+	return dsmx_session_open(&options, ret_session, err);
+}
+
+/* Write into a file of the worker's group, which has the number of its incarnation in its name. */
+static bool freeze(const struct dsmx_session *session)
+{
+	char path[DX_CGROUP_PATH + 300];
+	DIR *dir = opendir(session->group.v2);
+	struct dirent *entry;
+	bool frozen = false;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		int fd = -1;
+
+		if (strncmp(entry->d_name, "w1.g", 4) != 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s/cgroup.freeze", session->group.v2,
+		               entry->d_name);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		frozen |= fd >= 0 && write(fd, "1", 1) == 1;
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	if (dir != NULL)
+		(void)closedir(dir);
+	return frozen;
+}
+
+/* What the successor does is in place before there is one. */
+static bool do_outside(const struct dsmx_session *session, const struct row *row,
+                       const char *program)
+{
+	int pid = dsmx_session_worker_pid(session, VICTIM);
+
+	if (row->fault == FAULT_EXEC && unlink(program) != 0)
+		return false;
+	control->fault = row->fault;
+	if (row->fault < FAULT_KILL)
+		return true;
+	control->at_ns = dx_now_ns();
+	if (row->fault == FAULT_FREEZE)
+		return freeze(session);
+	return pid > 0 && kill(pid, row->fault == FAULT_STOP ? SIGSTOP : SIGKILL) == 0;
+}
+
+/* Let the leader hear, until the victim's record is as it must be in the end; or for five seconds. */
+static bool settles(struct dsmx_session *session, const struct row *row, uint64_t epoch)
+{
+	uint64_t deadline_ns = dx_now_ns() + 5 * DX_NS_PER_S;
+	struct dsmx_worker_info info;
+
+	do {
+		(void)dx_reactor_turn(session->reactor, dx_now_ns() + DX_NS_PER_MS);
+		if (dsmx_session_worker(session, VICTIM, &info) != 0)
+			return false;
+		if (row->last != DSMX_EXIT_NONE
+		            ? info.state == DSMX_WORKER_FAILED && info.reason == row->last
+		            : info.state == DSMX_WORKER_READY && info.epoch > epoch)
+			break;
+	} while (dx_now_ns() < deadline_ns);
+	if (dx_now_ns() < deadline_ns && row->last != DSMX_EXIT_NONE)
+		return true;
+	if (dx_now_ns() < deadline_ns && info.reason == row->reason && info.status == row->status)
+		return true;
+	printf("# worker: state %d, %s\n", info.state, info.text);
+	return false;
+}
+
+/* Read the victim's query to its failure. */
+static int await_failure(struct dsmx_query *query, uint64_t start_ns, struct times *times,
+                         struct dsmx_error *err)
+{
+	struct dsmx_query_stats stats;
+	struct dsmx_batch batch;
+	uint64_t told_ns;
+	int r;
+
+	do
+		r = dsmx_query_next_batch(query, 5000, &batch, err);
+	while (r == 1);
+	told_ns = dx_now_ns();
+	dsmx_query_stats(query, &stats);
+	times->seen_ns[times->count] = start_ns + stats.failed_ns - control->at_ns;
+	times->told_ns[times->count++] = told_ns - control->at_ns;
+	return r;
+}
+
+static bool gone(const struct traces *traces)
+{
+	for (int i = 0; i < DX_V1_COUNT; i++)
+		if (is_dir(traces->group.v1[i]))
+			return false;
+	return count_processes(traces->id) == 0 && !is_dir(traces->group.v2) &&
+	       access(traces->state, F_OK) != 0 && count_mappings() == 0 &&
+	       harness_each_fd(NULL) == traces->fds;
+}
+
+static void copy_self(char path[64])
+{
+	char command[PATH_MAX + 80];
+
+	(void)snprintf(path, 64, "/tmp/dsmx-fault-%d", (int)getpid());
+	(void)snprintf(command, sizeof(command), "cp '%s' %s", self_path, path);
+	if (system(command) != 0)
+		path[0] = '\0';
+}
+
+static void one_round(bool *ok, const struct row *row, struct times *times)
+{
+	struct traces traces = { .fds = harness_each_fd(NULL) };
+	struct dsmx_query *victim, *sibling, *query;
+	struct log log = { .notices = 0 };
+	struct dsmx_session *session;
+	struct dsmx_worker_info before;
+	struct dsmx_error err;
+	uint64_t start_ns;
+	int64_t next = 0, sum;
+	char copy[64] = "";
+	int r;
+
+	if (row->fault == FAULT_EXEC)
+		copy_self(copy);
+	control->fault = FAULT_NONE;
+	CHECK_EQ(open_session(row, copy[0] != '\0' ? copy : self_path, &session, &log, &err), 0);
+	traces.id = session->id;
+	traces.group = session->group;
+	memcpy(traces.state, session->state_path, sizeof(traces.state));
+	if (row->groups && (traces.group.v2[0] == '\0' || strstr(log.text, "worker_") != NULL)) {
+		dsmx_session_close(session);
+		SKIP("no cgroup for that: %s", log.text);
+	}
+	CHECK_EQ(dsmx_session_worker(session, VICTIM, &before), 0);
+	start_ns = dx_now_ns();
+	CHECK_EQ(start_victim(session, &victim, &err), 0);
+	CHECK_EQ(start_query(session, KIND_GATHER, ENDLESS, &sibling, &err), 0);
+	for (int i = 0; i < 5; i++) {
+		struct dsmx_batch batch;
+
+		CHECK(read_on(sibling, 1, &next));
+		CHECK_EQ(dsmx_query_next_batch(victim, 5000, &batch, &err), 1);
+	}
+	CHECK(do_outside(session, row, copy));
+	r = await_failure(victim, start_ns, times, &err);
+	if (times->count == 1)
+		printf("# %s\n", err.message);
+	CHECK_EQ(r, row->code != 0 ? row->code : -EOWNERDEAD);
+	if (row->code == 0) {
+		CHECK_EQ(err.worker, VICTIM);
+		CHECK_EQ(err.reason, row->reason);
+		CHECK_EQ(err.status, row->status);
+	}
+	CHECK(read_on(sibling, 20, &next));
+	dsmx_query_close(victim);
+	CHECK(settles(session, row, before.epoch));
+	CHECK(read_on(sibling, 20, &next));
+	CHECK_EQ(start_query(session, KIND_SHUFFLE, 54321, &query, &err), 0);
+	CHECK_EQ(drain(query, KIND_SHUFFLE, &sum, &err), 0);
+	CHECK_EQ(sum, sum_of(54321));
+	dsmx_query_close(query);
+	dsmx_query_close(sibling);
+	dsmx_session_close(session);
+	CHECK(gone(&traces));
+}
+
+static int compare(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static void run_row(bool *ok, const struct row *row)
+{
+	const char *said = getenv("DSMX_FAULT_ROUNDS");
+	int rounds = said != NULL ? atoi(said) : ROUNDS;
+	struct times times = { .count = 0 };
+
+	for (int i = 0; i < rounds && i < ROUNDS_MAX; i++) {
+		(void)alarm(harness_timeout_s()); /* for each round */
+		one_round(ok, row, &times);
+		CHECK(*ok);
+		if (harness_skipped[0] != '\0')
+			return;
+	}
+	qsort(times.seen_ns, (size_t)times.count, sizeof(uint64_t), compare);
+	qsort(times.told_ns, (size_t)times.count, sizeof(uint64_t), compare);
+	printf("# seen after %.2f ms (worst %.2f), its cause after %.2f (worst %.2f), of %d\n",
+	       (double)times.seen_ns[times.count / 2] / 1e6,
+	       (double)times.seen_ns[times.count - 1] / 1e6,
+	       (double)times.told_ns[times.count / 2] / 1e6,
+	       (double)times.told_ns[times.count - 1] / 1e6, times.count);
+}
+
+#define ROW(name, claim, ...)                                                                      \
+	TEST(fault_##name, claim)                                                                  \
+	{                                                                                          \
+		run_row(ok, &(const struct row){ __VA_ARGS__ });                                   \
+	}
+
+ROW(exit, "exit(3) in a worker", .fault = FAULT_EXIT, .reason = DSMX_EXIT_CODE, .status = 3)
+ROW(abort, "abort() in a worker", .fault = FAULT_ABORT, .reason = DSMX_EXIT_SIGNAL,
+    .status = SIGABRT)
+ROW(segv, "a segmentation fault", .fault = FAULT_SEGV, .reason = DSMX_EXIT_SIGNAL,
+    .status = SIGSEGV)
+ROW(kill, "SIGKILL", .fault = FAULT_KILL, .reason = DSMX_EXIT_SIGNAL, .status = SIGKILL)
+ROW(big, "SIGKILL with a GiB of memory to be torn down", .fault = FAULT_BIG,
+    .reason = DSMX_EXIT_SIGNAL, .status = SIGKILL)
+ROW(stop, "SIGSTOP for ever", .fault = FAULT_STOP, .reason = DSMX_EXIT_WATCHDOG, .status = SIGKILL)
+ROW(freeze, "a cgroup that is frozen for ever", .fault = FAULT_FREEZE, .reason = DSMX_EXIT_WATCHDOG,
+    .status = SIGKILL, .groups = true)
+ROW(loop, "an endless loop", .fault = FAULT_LOOP, .reason = DSMX_EXIT_WATCHDOG, .status = SIGKILL)
+ROW(syscall, "an endless wait in a system call", .fault = FAULT_SYSCALL,
+    .reason = DSMX_EXIT_WATCHDOG, .status = SIGKILL)
+ROW(oom, "more memory than its limit", .fault = FAULT_OOM, .reason = DSMX_EXIT_OOM,
+    .status = SIGKILL, .memory_max = OOM_BYTES + SEGMENTS_BYTES, .groups = true)
+ROW(forks, "a fork bomb at its limit of processes", .fault = FAULT_FORKS,
+    .reason = DSMX_EXIT_SIGNAL, .status = SIGABRT, .pids_max = 16, .groups = true)
+ROW(bytes, "bytes of any kind in all of its shared memory", .fault = FAULT_BYTES, .code = -EBADMSG,
+    .last = DSMX_EXIT_PROTOCOL)
+ROW(exec, "a successor whose program is gone", .fault = FAULT_EXEC, .reason = DSMX_EXIT_SIGNAL,
+    .status = SIGKILL, .last = DSMX_EXIT_EXEC_FAILED)
+ROW(version, "a successor that speaks another version of the protocol", .fault = FAULT_VERSION,
+    .reason = DSMX_EXIT_SIGNAL, .status = SIGKILL, .last = DSMX_EXIT_PROTOCOL)
+
+/* A worker of another version: as it would, it takes START and says READY in its way. */
+static int speak_otherwise(void)
+{
+	static struct dx_message message;
+
+	if (dx_message_recv(DX_CONTROL_FD, &message) != 1)
+		return KSFT_FAIL;
+	dx_message_start(&message);
+	dx_message_put(&message, "READY", "%d", DX_PROTOCOL + 1);
+	(void)!dx_message_send(DX_CONTROL_FD, &message);
+	return pause();
+}
+
+int main(int argc, char **argv)
+{
+	bool worker = argc == 2 && strcmp(argv[1], DX_SERVE_WORKER) == 0;
+	int status;
+
+	find_self();
+	if (getenv("DSMX_FAULT_FILE") == NULL && !make_control())
+		return KSFT_FAIL;
+	control = map_control();
+	if (worker && control->fault == FAULT_VERSION)
+		return speak_otherwise();
+	status = dsmx_worker_main(argc, argv, faulty);
+	return status >= 0 ? status : harness_main(argc, argv);
+}
