@@ -248,8 +248,12 @@ static int attach(struct dx_member *member, const char *line, const int fds[3],
 	int pid, r, keep;
 
 	if (!parse_peer(line, &peer, &epoch, &pid) || peer >= dx_mesh_peers(member->mesh) ||
-	    peer == dx_mesh_self(member->mesh) || fds[0] < 0 || fds[1] < 0 || fds[2] < 0)
+	    peer == dx_mesh_self(member->mesh) || fds[0] < 0 || fds[1] < 0 || fds[2] < 0) {
+		for (int i = 0; i < 3; i++)
+			if (fds[i] >= 0)
+				(void)close(fds[i]);
 		return dx_error(err, -EPROTO, "the supervisor introduced a peer without sense");
+	}
 	/* Its predecessor is dead: else it would not be there. */
 	dx_mesh_peer_dead(member->mesh, peer, dx_mesh_epoch(member->mesh, peer));
 	keep = leader ? fcntl(fds[2], F_DUPFD_CLOEXEC, 0) : -1;
