@@ -142,6 +142,71 @@ TEST(chan_hostile_consumer,
 	}
 }
 
+TEST(chan_hostile_error,
+     "a refusal without a text, or with one that would play with a terminal, is said in plain words")
+{
+	static const struct {
+		const char *text;
+		uint32_t len;
+		const char *want;
+	} rows[] = {
+		{ "lost", 4, "lost" },
+		{ "lost", 2, "lo" },
+		{ "", 0, "exchange 2, stream from process 1: was refused" },
+		{ "\0lost", 5, "exchange 2, stream from process 1: was refused" },
+		{ "a\033[2Jb\nc", 7, "a?[2Jb?" },
+		{ "lost", 472, "exchange 2, stream from process 1: was refused" },
+	};
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
+		struct dsmx_error err = { 0 };
+		struct dsmx_error_abi *e;
+		struct pair p;
+		struct dx_rx *rx;
+		struct dx_tx *tx;
+		struct dx_frame_view view;
+
+		CHECK_EQ(setup(&p), 0);
+		CHECK_EQ(open_stream(&p, &rx, &tx, 1 << 20), 0);
+		e = DX_LAYOUT_AT(struct dsmx_error_abi, p.sides[WORKER].mesh->page.base,
+		                 p.sides[WORKER].mesh->layout.errors, 0);
+		*e = (struct dsmx_error_abi){
+			.query = key.query, .code = -EIO, .worker = 4711, .len = rows[i].len
+		};
+		memcpy(e->text, rows[i].text, rows[i].len < 8 ? rows[i].len : 4);
+		tx->stream->code = -EIO;
+		tx->stream->error = 0;
+		*tx->word = DSMX_WORD(tx->generation, DSMX_STREAM_NAK);
+		CHECK_EQ(dx_rx_next(rx, NULL, &view, &err), -EIO);
+		CHECK_STR(err.message, rows[i].want);
+		CHECK(err.worker < (int)DSMX_ABI_PEERS);
+		dx_rx_close(rx);
+		teardown(&p);
+	}
+}
+
+TEST(chan_hostile_death,
+     "a process that says that it died, before anybody serves here, is dead and no more than that")
+{
+	struct pair p;
+
+	CHECK_EQ(setup(&p), 0);
+	dx_mesh_set_ops(p.sides[LEADER].mesh, NULL);
+	DX_LAYOUT_AT(struct dsmx_bell_abi, p.sides[WORKER].mesh->page.base,
+	             p.sides[WORKER].mesh->layout.bells, LEADER)
+		->requests = SLOTS;
+	DX_LAYOUT_AT(uint64_t, p.sides[WORKER].mesh->page.base,
+	             p.sides[WORKER].mesh->layout.request_words,
+	             dx_layout_slot(&p.sides[WORKER].mesh->layout, LEADER, 0))
+	[0] = DSMX_WORD(1, DSMX_REQUEST_START);
+	DX_LAYOUT_AT(struct dsmx_live_abi, p.sides[WORKER].mesh->page.base,
+	             p.sides[WORKER].mesh->layout.live, LEADER)
+		->word = 1U << 30; /* FUTEX_OWNER_DIED */
+	(void)dx_reactor_turn(p.sides[LEADER].reactor, 0);
+	CHECK_EQ(dx_mesh_alive(p.sides[LEADER].mesh, WORKER), 0);
+	teardown(&p);
+}
+
 int main(int argc, char **argv)
 {
 	return harness_main(argc, argv);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dsmx/abi.h"
+
 int dx_error(struct dsmx_error *err, int code, const char *fmt, ...)
 {
 	va_list args;
@@ -35,6 +37,23 @@ int dx_error_prefix(struct dsmx_error *err, const char *fmt, ...)
 		(void)snprintf(err->message + n, sizeof(err->message) - (size_t)n, ": %.*s",
 		               (int)(sizeof(err->message) - (size_t)n - 3), said);
 	return err->code;
+}
+
+int dx_error_foreign(struct dsmx_error *err, int code, const char *text, size_t len)
+{
+	size_t n = 0;
+
+	if (err == NULL)
+		return code;
+	*err = (struct dsmx_error){ .code = code, .worker = -1, .exchange = -1 };
+	for (; n < len && n < sizeof(err->message) - 1 && text[n] != '\0'; n++)
+		err->message[n] = (unsigned char)text[n] < ' ' || text[n] == 0x7f ? '?' : text[n];
+	return code;
+}
+
+int dx_error_worker(int worker)
+{
+	return worker >= 0 && worker < (int)DSMX_ABI_PEERS - 1 ? worker : -1;
 }
 
 const char *dx_strerror(int code)

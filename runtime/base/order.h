@@ -30,6 +30,9 @@
 #ifndef DX_BASE_ORDER_H
 #define DX_BASE_ORDER_H
 
+#include <stddef.h>
+#include <string.h>
+
 enum dx_edge {
 	DX_EDGE_TAIL,
 	DX_EDGE_TAKEN,
@@ -61,6 +64,16 @@ enum dx_fence_place {
 /* A word that only this process writes, or one whose order an edge or fence beside it gives. */
 #define dx_load_plain(word)         __atomic_load_n((word), __ATOMIC_RELAXED)
 #define dx_store_plain(word, value) __atomic_store_n((word), (value), __ATOMIC_RELAXED)
+
+/*
+ * A copy of another process's record, to be checked and then used: that process may write it at any time, so the
+ * compiler must not read it a second time where it finds the copy's value again.
+ */
+static inline void dx_copy_once(void *copy, const void *record, size_t bytes)
+{
+	memcpy(copy, record, bytes);
+	__asm__ volatile("" ::: "memory");
+}
 
 /* Between two looks of a spinning loop: leaves the core to its other thread for a moment. */
 static inline void dx_spin_pause(void)

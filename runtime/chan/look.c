@@ -62,8 +62,10 @@ static void handle_word(struct dx_peer *peer, uint32_t slot, uint64_t word)
 	if (generation <= answered_generation(peer, slot) ||
 	    generation < DSMX_WORD_GENERATION(peer->word_seen[slot]))
 		return;
-	request = *DX_LAYOUT_PEER(struct dsmx_request_abi, page, mesh->layout.requests,
-	                          dx_layout_slot(&mesh->layout, mesh->params.self, slot));
+	dx_copy_once(&request,
+	             DX_LAYOUT_PEER(struct dsmx_request_abi, page, mesh->layout.requests,
+	                            dx_layout_slot(&mesh->layout, mesh->params.self, slot)),
+	             sizeof(request));
 	if (request.epoch != mesh->params.epoch) { /* it asked who was here before */
 		dx_store_plain(&dx_mesh_page(mesh)->stale, dx_mesh_page(mesh)->stale + 1);
 		return;
@@ -79,6 +81,8 @@ static void look_at_requests(struct dx_peer *peer)
 	                                       dx_layout_slot(&mesh->layout, mesh->params.self, 0));
 	uint32_t used = dx_load_plain(&peer->line->requests);
 
+	if (mesh->ops == NULL || mesh->ops->request == NULL)
+		return; /* nobody serves here, yet or any more */
 	if (used > mesh->params.slots)
 		used = mesh->params.slots;
 	for (uint32_t slot = 0; slot < used; slot++) {
@@ -119,8 +123,7 @@ static bool look_at_peer(struct dx_peer *peer)
 	if (changes == peer->changes_seen || mesh->ops == NULL)
 		return false;
 	peer->changes_seen = changes;
-	if (mesh->ops->request != NULL)
-		look_at_requests(peer);
+	look_at_requests(peer);
 	if (peer->index == DSMX_ABI_LEADER && mesh->ops->queries != NULL)
 		mesh->ops->queries(mesh);
 	return true; /* also what it has mapped is a word */

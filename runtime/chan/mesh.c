@@ -263,8 +263,9 @@ static int check_header(const struct dx_mesh *mesh, uint32_t peer, uint64_t epoc
                         const struct dsmx_page_abi *page, struct dsmx_error *err)
 {
 	const struct dx_mesh_params *p = &mesh->params;
-	struct dsmx_page_abi h = *page;
+	struct dsmx_page_abi h;
 
+	dx_copy_once(&h, page, sizeof(h));
 	if (h.magic != DSMX_PAGE_MAGIC)
 		return dx_error(err, -EPROTO, "process %u: its page has no dsmx header", peer);
 	if (h.version != DSMX_ABI_VERSION)

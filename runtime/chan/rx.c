@@ -214,13 +214,13 @@ static int foreign_error(struct dx_rx *rx, uint32_t state)
 
 	if (index >= DSMX_ABI_ERRORS || code >= 0 || code < -4095)
 		return broke(rx, "its error is none");
-	e = *DX_LAYOUT_PEER(struct dsmx_error_abi, page, l->errors, index);
-	if (e.query != rx->request->query || e.code != code || e.len >= sizeof(e.text))
+	dx_copy_once(&e, DX_LAYOUT_PEER(struct dsmx_error_abi, page, l->errors, index), sizeof(e));
+	if (e.query != rx->request->query || e.code != code || e.len >= sizeof(e.text) ||
+	    e.len == 0 || e.text[0] == '\0')
 		return fail(rx, code, state == DSMX_STREAM_NAK ? "was refused" : "failed");
-	rx->error = (struct dsmx_error){ .code = code,
-		                         .worker = e.worker,
-		                         .exchange = (int)e.exchange };
-	memcpy(rx->error.message, e.text, e.len);
+	(void)dx_error_foreign(&rx->error, code, e.text, e.len);
+	rx->error.worker = dx_error_worker(e.worker);
+	rx->error.exchange = (int)e.exchange;
 	return code;
 }
 

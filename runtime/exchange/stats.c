@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/order.h"
 #include "exchange/internal.h"
 
 /* The next record of the query from (*peer, *index) on; false: no more. */
@@ -24,8 +25,10 @@ static bool next_record(const struct dx_query *q, uint32_t *peer, uint32_t *inde
 		const void *page = dx_mesh_peer_page(mesh, *peer);
 
 		for (; page != NULL && *index < l->tasks; (*index)++) {
-			*ret_record = *DX_LAYOUT_PEER(struct dsmx_task_abi, page, l->task_records,
-			                              *index);
+			dx_copy_once(
+				ret_record,
+				DX_LAYOUT_PEER(struct dsmx_task_abi, page, l->task_records, *index),
+				sizeof(*ret_record));
 			if (ret_record->query != q->id ||
 			    ret_record->exchange >= q->procedure_count ||
 			    ret_record->task >= q->procedures[ret_record->exchange]
@@ -115,7 +118,8 @@ int dx_query_text(const struct dx_query *q, bool analyze, char **ret_text)
 
 static bool is_cause(int code)
 {
-	return code < 0 && code != -EOWNERDEAD && code != -ECANCELED && code != -EPIPE;
+	return code < 0 && code >= -4095 && code != -EOWNERDEAD && code != -ECANCELED &&
+	       code != -EPIPE;
 }
 
 bool dx_query_cause(const struct dx_query *q, struct dsmx_error *ret_error)
@@ -128,17 +132,17 @@ bool dx_query_cause(const struct dx_query *q, struct dsmx_error *ret_error)
 		const void *page = dx_mesh_peer_page(mesh, p);
 
 		for (uint32_t i = 0; page != NULL && i < DSMX_ABI_ERRORS; i++) {
-			struct dsmx_error_abi e =
-				*DX_LAYOUT_PEER(struct dsmx_error_abi, page, l->errors, i);
+			struct dsmx_error_abi e;
 
+			dx_copy_once(&e, DX_LAYOUT_PEER(struct dsmx_error_abi, page, l->errors, i),
+			             sizeof(e));
 			if (e.query != q->id || !is_cause(e.code) || e.time_ns >= first_ns ||
-			    e.len >= sizeof(e.text))
+			    e.len >= sizeof(e.text) || e.len == 0 || e.text[0] == '\0')
 				continue;
 			first_ns = e.time_ns;
-			*ret_error = (struct dsmx_error){ .code = e.code,
-				                          .worker = e.worker,
-				                          .exchange = (int)e.exchange };
-			memcpy(ret_error->message, e.text, e.len);
+			(void)dx_error_foreign(ret_error, e.code, e.text, e.len);
+			ret_error->worker = dx_error_worker(e.worker);
+			ret_error->exchange = (int)e.exchange;
 		}
 	}
 	return first_ns != UINT64_MAX;

@@ -95,7 +95,8 @@ static inline int64_t dx_ring_ready(struct dx_ring_rx *ring)
 /* After dx_ring_ready() said at least 1: a copy, which the producer cannot change any more. */
 static inline void dx_ring_pop(struct dx_ring_rx *ring, struct dsmx_descriptor_abi *ret_descriptor)
 {
-	*ret_descriptor = ring->slots[ring->taken & ring->mask];
+	dx_copy_once(ret_descriptor, &ring->slots[ring->taken & ring->mask],
+	             sizeof(*ret_descriptor));
 	ring->taken++;
 }
 

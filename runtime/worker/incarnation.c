@@ -432,7 +432,9 @@ static void hear_failure(struct dx_worker *worker, const struct dx_message *mess
 	if (worker->said.code != 0)
 		return;
 	(void)!dx_message_number(message, "ERRNO", 4095, &code);
-	(void)dx_error(&worker->said, code > 0 ? -(int)code : -EIO, "%s", text != NULL ? text : "");
+	if (text == NULL)
+		text = "";
+	(void)dx_error_foreign(&worker->said, code > 0 ? -(int)code : -EIO, text, strlen(text));
 	/* What this machine lacks for what was asked: the opening's own error, not a death's. */
 	if (code == EOPNOTSUPP && !worker->supervisor->open)
 		dx_say_failed(worker->supervisor->control.fd, &worker->said);
