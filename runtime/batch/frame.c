@@ -5,13 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/order.h"
+
 #define LINE DSMX_LINE_BYTES
 
 struct dx_frame_reader {
 	const struct dsmx_schema *schema;
 	struct dsmx_column *columns;
-	void **offsets; /* by column: copies, for text */
-	uint32_t rows_room;
+	void **offsets;        /* by column: copies, for text */
+	uint32_t offsets_room; /* 0: none yet; no rows have one offset, too */
 };
 
 static uint64_t round_up(uint64_t bytes)
@@ -110,7 +112,7 @@ int dx_frame_reader_new(const struct dsmx_schema *schema, struct dx_frame_reader
 
 static int make_room(struct dx_frame_reader *reader, uint32_t rows)
 {
-	if (rows <= reader->rows_room)
+	if (rows < reader->offsets_room)
 		return 0;
 	for (uint32_t i = 0; i < reader->schema->field_count; i++) {
 		struct dsmx_type type = reader->schema->fields[i].type;
@@ -123,7 +125,7 @@ static int make_room(struct dx_frame_reader *reader, uint32_t rows)
 			return -ENOMEM;
 		reader->offsets[i] = more;
 	}
-	reader->rows_room = rows;
+	reader->offsets_room = rows + 1;
 	return 0;
 }
 
@@ -160,7 +162,7 @@ static int read_column(struct dx_frame_reader *reader, const char *bytes, uint32
 	struct dsmx_frame_column_abi c;
 	struct dsmx_column *out = &reader->columns[i];
 
-	memcpy(&c, bytes + sizeof(struct dsmx_frame_abi) + i * sizeof(c), sizeof(c));
+	dx_copy_once(&c, bytes + sizeof(struct dsmx_frame_abi) + i * sizeof(c), sizeof(c));
 	if (!is_within(c.values, values_bytes(type, rows), len_bytes) || c.values == 0 ||
 	    (c.validity != 0 && !is_within(c.validity, ((uint64_t)rows + 7) / 8, len_bytes)))
 		return -EBADMSG;
@@ -187,7 +189,7 @@ int dx_frame_read(struct dx_frame_reader *reader, const void *bytes, uint32_t le
 
 	if (len_bytes < header_bytes(count))
 		return -EBADMSG;
-	memcpy(&head, bytes, sizeof(head));
+	dx_copy_once(&head, bytes, sizeof(head));
 	if (head.magic != DSMX_FRAME_MAGIC || head.rows != rows || head.columns != count ||
 	    head.bytes != len_bytes || rows > DSMX_BATCH_ROWS_MAX)
 		return -EBADMSG;
