@@ -90,7 +90,8 @@ static void settle(struct cluster *c)
 
 static int setup(struct fixture *f)
 {
-	static const uint8_t placement[] = { 1, 2 };
+	/* So that partition 1 is the leader's to ask for: the test plays it. */
+	static const uint8_t placement[] = { 1, 0 };
 	struct dx_offer offer = { .placement = placement,
 		                  .placements = 2,
 		                  .overflow_max = 1 << 20 };
@@ -126,12 +127,12 @@ static void teardown(struct fixture *f)
 	cluster_close(&f->c);
 }
 
-static struct dx_stream_key key_of(const struct fixture *f, uint32_t partition)
+static struct dx_stream_key key_of(const struct fixture *f)
 {
 	return (struct dx_stream_key){ .query = dx_query_id(f->query),
 		                       .exchange = 0,
 		                       .task = 0,
-		                       .partition = partition,
+		                       .partition = 1,
 		                       .partitions =
 		                               f->query->procedures[0].rel->exchange.partitions,
 		                       .plan_hash = f->plan_hash,
@@ -233,7 +234,7 @@ TEST(service_naks, "a request for what is not there is refused with a reason, an
 		struct dx_query *q;
 
 		CHECK_EQ(setup(&f), 0);
-		key = key_of(&f, 0);
+		key = key_of(&f);
 		key.query += rows[i].query;
 		key.exchange += rows[i].exchange;
 		key.task += rows[i].task;
@@ -262,10 +263,37 @@ TEST(service_misplaced, "a task that runs elsewhere is refused by who does not r
 	struct dx_rx *rx;
 
 	CHECK_EQ(setup(&f), 0);
-	key = key_of(&f, 0);
-	CHECK_EQ(dx_rx_open(leader(&f), 3 - f.producer, &key, false, &rx, NULL), 0);
+	key = key_of(&f);
+	CHECK_EQ(dx_rx_open(leader(&f), DSMX_ABI_LEADER, &key, false, &rx, NULL), 0);
 	settle(&f.c);
 	CHECK_EQ(dx_rx_next(rx, NULL, &view, NULL), -ENOENT);
+	dx_rx_close(rx);
+	teardown(&f);
+}
+
+TEST(service_not_yours,
+     "a partition is its consumer's alone: another process that asks for it, or cancels it, is refused")
+{
+	struct fixture f;
+	struct dx_stream_key key;
+	struct dx_frame_view view;
+	struct dx_rx *rx;
+
+	CHECK_EQ(setup(&f), 0);
+	key = key_of(&f);
+	CHECK_EQ(dx_rx_open(f.c.processes[2].mesh, f.producer, &key, false, &rx, NULL), 0);
+	settle(&f.c);
+	CHECK_EQ(dx_rx_next(rx, NULL, &view, NULL), -EPERM);
+	CHECK_EQ(polls, 0);
+	dx_rx_close(rx);
+	CHECK_EQ(dx_rx_open(f.c.processes[2].mesh, f.producer, &key, true, &rx, NULL), 0);
+	dx_rx_close(rx);
+	settle(&f.c);
+	CHECK_EQ(seen_by_producer(&f)->procedures[0].parts[1], DX_PART_UNKNOWN);
+	CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, false, &rx, NULL), 0);
+	settle(&f.c);
+	CHECK_EQ(dx_rx_next(rx, NULL, &view, NULL), 1);
+	dx_rx_release(rx, view.id);
 	dx_rx_close(rx);
 	teardown(&f);
 }
@@ -282,7 +310,7 @@ TEST(service_starts_once,
 	struct dx_producer *producer;
 
 	CHECK_EQ(setup(&f), 0);
-	key = key_of(&f, 0);
+	key = key_of(&f);
 	CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, false, &first, NULL), 0);
 	settle(&f.c);
 	CHECK(polls > 0);
@@ -308,7 +336,7 @@ TEST(service_bounded,
 	int before;
 
 	CHECK_EQ(setup(&f), 0);
-	key = key_of(&f, 0);
+	key = key_of(&f);
 	CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, false, &rx, NULL), 0);
 	for (int i = 0; i < 200; i++)
 		settle(&f.c);
@@ -330,7 +358,7 @@ TEST(service_cancel_first,
 	struct dx_rx *rx;
 
 	CHECK_EQ(setup(&f), 0);
-	key = key_of(&f, 0);
+	key = key_of(&f);
 	CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, true, &rx, NULL), 0);
 	dx_rx_close(rx);
 	settle(&f.c);
@@ -351,12 +379,12 @@ TEST(service_cancel_without_slot, "a CANCEL that finds no slot is said as soon a
 
 	CHECK_EQ(setup(&f), 0);
 	for (uint32_t i = 0; i < SIMULATED_SLOTS; i++) {
-		struct dx_stream_key key = key_of(&f, 0);
+		struct dx_stream_key key = key_of(&f);
 
 		key.exchange = 99; /* to be refused */
 		CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, false, &rx[i], NULL), 0);
 	}
-	dx_client_cancel(f.query, f.query->procedures[0].rel, 0);
+	dx_client_cancel(f.query, f.query->procedures[0].rel, 1);
 	CHECK(f.c.processes[0].service->unsaid > 0);
 	settle(&f.c);
 	for (uint32_t i = 0; i < SIMULATED_SLOTS; i++)
@@ -365,7 +393,7 @@ TEST(service_cancel_without_slot, "a CANCEL that finds no slot is said as soon a
 	CHECK_EQ(f.c.processes[0].service->unsaid, 0);
 	seen = seen_by_producer(&f);
 	CHECK(seen != NULL);
-	CHECK_EQ(seen->procedures[0].parts[0], DX_PART_CANCELLED);
+	CHECK_EQ(seen->procedures[0].parts[1], DX_PART_CANCELLED);
 	teardown(&f);
 }
 
@@ -378,7 +406,7 @@ TEST(service_storm,
 	struct dx_rx *rx;
 
 	CHECK_EQ(setup(&f), 0);
-	key = key_of(&f, 0);
+	key = key_of(&f);
 	key.exchange = 77; /* each is looked up and refused */
 	for (int i = 0; i < 100000; i++) {
 		int r = dx_rx_open(leader(&f), f.producer, &key, i % 2 == 0, &rx, NULL);
@@ -410,7 +438,7 @@ TEST(service_control_between_slices,
 	struct dx_rx *rx, *bad;
 
 	CHECK_EQ(setup(&f), 0);
-	key = key_of(&f, 0);
+	key = key_of(&f);
 	CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, false, &rx, NULL), 0);
 	dx_mesh_flush(leader(&f));
 	(void)dx_reactor_turn(f.c.processes[f.producer].reactor, 0);
@@ -425,7 +453,7 @@ TEST(service_control_between_slices,
 	(void)dx_reactor_turn(f.c.processes[f.producer].reactor, 0);
 	(void)dx_reactor_turn(f.c.processes[f.producer].reactor, 0);
 	(void)dx_reactor_turn(f.c.processes[0].reactor, 0);
-	CHECK_EQ(seen_by_producer(&f)->procedures[0].producers[0]->outputs[0].over, 1);
+	CHECK_EQ(seen_by_producer(&f)->procedures[0].producers[0]->outputs[1].over, 1);
 	dx_rx_close(bad);
 	teardown(&f);
 }
@@ -483,7 +511,7 @@ TEST(service_passive_all, "several tasks that wait for the same producers' end a
 	struct dx_rx *rx;
 
 	CHECK_EQ(setup(&f), 0);
-	key = key_of(&f, 0);
+	key = key_of(&f);
 	CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, false, &rx, NULL), 0);
 	settle(&f.c);
 	seen = seen_by_producer(&f);
@@ -502,11 +530,9 @@ TEST(service_passive_all, "several tasks that wait for the same producers' end a
 	}
 	streams[1]->ops->close(streams[1]);
 	dx_rx_close(rx);
-	for (uint32_t i = 1; i < key.partitions; i++) {
-		key.partition = i;
-		CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, true, &rx, NULL), 0);
-		dx_rx_close(rx);
-	}
+	key.partition = 0; /* its own */
+	CHECK_EQ(dx_rx_open(f.c.processes[f.producer].mesh, f.producer, &key, true, &rx, NULL), 0);
+	dx_rx_close(rx);
 	settle(&f.c);
 	CHECK_EQ(wakers[0].wakes, 1);
 	CHECK_EQ(wakers[1].wakes, 0);
@@ -530,7 +556,7 @@ TEST(service_dropped,
 	size_t len;
 
 	CHECK_EQ(setup(&f), 0);
-	key = key_of(&f, 0);
+	key = key_of(&f);
 	CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, false, &rx, NULL), 0);
 	settle(&f.c);
 	CHECK(seen_by_producer(&f) != NULL);

@@ -157,7 +157,7 @@ static bool walk_unstarted(struct walk *w, const struct dx_query *q, uint32_t ex
                            uint32_t partition)
 {
 	int above = dx_plan_consumer(q->plan, exchange);
-	uint32_t peer = above < 0 ? DSMX_ABI_LEADER : dx_query_place(q, (uint32_t)above, partition);
+	uint32_t peer = dx_query_consumer_place(q, exchange, partition);
 	const void *page = dx_mesh_peer_page(w->mesh, peer);
 
 	for (uint32_t i = 0; page != NULL && i < w->layout->tasks; i++) {

@@ -175,6 +175,9 @@ struct dx_query *dx_query_find(struct dx_service *service, uint64_t id, struct d
 void dx_query_free(struct dx_query *query);
 /* Which process runs task @task of the fragment under exchange @exchange. */
 uint32_t dx_query_place(const struct dx_query *query, uint32_t exchange, uint32_t task);
+/* Which process runs the task that reads partition @partition of it: the leader, where that is the root. */
+uint32_t dx_query_consumer_place(const struct dx_query *query, uint32_t exchange,
+                                 uint32_t partition);
 void dx_fragment_init(struct dx_fragment *fragment, struct dx_query *query, int exchange,
                       uint32_t task, uint32_t tasks);
 

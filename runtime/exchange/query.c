@@ -64,8 +64,7 @@ uint32_t dx_query_place(const struct dx_query *q, uint32_t exchange, uint32_t ta
 	                                           : q->placement[task % q->placements];
 }
 
-/* Tasks of the fragment that reads exchange @i. */
-static uint32_t consumer_place(const struct dx_query *q, uint32_t i, uint32_t partition)
+uint32_t dx_query_consumer_place(const struct dx_query *q, uint32_t i, uint32_t partition)
 {
 	int above = dx_plan_consumer(q->plan, i);
 
@@ -90,7 +89,7 @@ static void add_needs(const struct dx_query *q, uint32_t i, uint32_t self, struc
 			if (!dx_exchange_connects(x, t, c))
 				continue;
 			n->outputs += place == self;
-			n->streams[place] += consumer_place(q, i, c) == self;
+			n->streams[place] += dx_query_consumer_place(q, i, c) == self;
 		}
 	}
 }
@@ -186,11 +185,12 @@ static int find_record(const struct dx_mesh *mesh, uint64_t id, struct dsmx_quer
 	for (uint32_t i = 0; records != NULL && i < DSMX_ABI_QUERIES; i++) {
 		uint64_t word = dx_load_acquire(DX_EDGE_PLAN, &records[i].word);
 
-		if (DSMX_WORD_STATE(word) != DSMX_QUERY_OPEN || records[i].id != id)
+		if (DSMX_WORD_STATE(word) != DSMX_QUERY_OPEN)
 			continue;
-		*ret_record = records[i];
+		dx_copy_once(ret_record, &records[i], sizeof(*ret_record));
 		ret_record->word = word;
-		return (int)i;
+		if (ret_record->id == id)
+			return (int)i;
 	}
 	return -1;
 }
@@ -399,17 +399,20 @@ int dx_query_offer(struct dx_service *service, const void *bytes, size_t len,
 int dx_query_root(struct dx_query *q, struct dsmx_cx *cx, struct dsmx_operator **ret_op,
                   struct dsmx_stream **ret_stream, struct dsmx_error *err)
 {
+	struct dsmx_operator *op;
 	int r;
 
 	dx_fragment_init(&q->root_fragment, q, -1, 0, 1);
 	q->root_fragment.counts = &q->root;
 	q->root_fragment.record = q->root_record;
-	r = dx_exec_build(&q->root_fragment.env, dx_plan_root(q->plan), ret_op, err);
+	r = dx_exec_build(&q->root_fragment.env, dx_plan_root(q->plan), &op, err);
 	if (r < 0)
 		return r;
-	r = (*ret_op)->ops->execute(*ret_op, cx, 0, ret_stream);
+	r = op->ops->execute(op, cx, 0, ret_stream);
 	if (r < 0)
-		(*ret_op)->ops->free(*ret_op);
+		op->ops->free(op);
+	else
+		*ret_op = op;
 	return r;
 }
 

@@ -27,7 +27,7 @@ static uint8_t *part_of(struct dx_procedure *p, uint32_t task, uint32_t partitio
 }
 
 /* The procedure that is asked for, if it is one of ours and both ends mean the same. */
-static struct dx_procedure *find_procedure(struct dx_service *service,
+static struct dx_procedure *find_procedure(struct dx_service *service, uint32_t peer,
                                            const struct dsmx_request_abi *req,
                                            struct dx_query **ret_query, struct dsmx_error *err)
 {
@@ -58,6 +58,12 @@ static struct dx_procedure *find_procedure(struct dx_service *service,
 		(void)dx_error(err, -ENOENT,
 		               "exchange %u: task %u, partition %u is not produced here",
 		               req->exchange, req->task, req->partition);
+		return NULL;
+	}
+	/* Else a process could take, or cancel, the rows of another. */
+	if (dx_query_consumer_place(q, req->exchange, req->partition) != peer) {
+		(void)dx_error(err, -EPERM, "exchange %u: partition %u is not process %u's",
+		               req->exchange, req->partition, peer);
 		return NULL;
 	}
 	*ret_query = q;
@@ -139,20 +145,19 @@ static void on_request(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint6
 	struct dsmx_error err = { 0 };
 	struct dx_query *q = NULL;
 	struct dx_procedure *p;
-	int r = -ENOENT;
+	int r;
 
 	if (DSMX_WORD_STATE(word) == DSMX_REQUEST_START)
 		DX_PROBE(ss_recv, dx_mesh_page(mesh)->session, req->query, req->exchange, req->task,
 		         req->partition, req->attempt);
-	p = find_procedure(service, req, &q, &err);
+	p = find_procedure(service, peer, req, &q, &err);
 	if (DSMX_WORD_STATE(word) == DSMX_REQUEST_CANCEL) {
 		if (p != NULL)
 			cancel(q, p, req);
 		dx_tx_refuse(mesh, peer, slot, word, req, DSMX_STREAM_CANCELLED, NULL);
 		return;
 	}
-	if (p != NULL)
-		r = start(q, p, peer, slot, word, req, &err);
+	r = p != NULL ? start(q, p, peer, slot, word, req, &err) : err.code;
 	if (r < 0 && r != -ESTALE)
 		dx_tx_refuse(mesh, peer, slot, word, req, DSMX_STREAM_NAK, &err);
 }
