@@ -17,6 +17,7 @@ PROTO       := $(sort $(wildcard runtime/*/*.proto))
 TEST_SRC    := $(sort $(wildcard selftests/*_test.c))
 TEST_SH     := $(sort $(wildcard selftests/*_test.sh))
 PLUGIN_SRC  := $(sort $(wildcard selftests/*_plugin.c))
+FUZZ_SRC    := $(sort $(wildcard selftests/fuzz/*_fuzz.c))
 EXAMPLE_SRC := $(sort $(wildcard docs/examples/*.c))
 PUBLIC_H    := $(sort $(wildcard include/dsmx/*.h))
 
@@ -31,6 +32,7 @@ GEN_OBJ  := $(GEN_C:.c=.o)
 OWN_OBJ  := $(LIB_SRC:%.c=$(OUT)/%.o)
 LIB_OBJ  := $(OWN_OBJ) $(GEN_OBJ)
 TEST_BIN := $(TEST_SRC:%.c=$(OUT)/%)
+FUZZ_BIN := $(FUZZ_SRC:%.c=$(OUT)/%)
 PLUGINS  := $(PLUGIN_SRC:%.c=$(OUT)/%.so)
 EXAMPLES := $(EXAMPLE_SRC:docs/%.c=$(OUT)/%) $(EXAMPLE_SRC:docs/%.c=$(OUT)/%-cxx)
 RUNNER   := $(OUT)/selftests/run
@@ -43,7 +45,8 @@ TOOL_BIN := $(TOOLS:%=$(OUT)/%)
 
 # --- how ----------------------------------------------------------------------------------------------
 
-comma := ,
+comma   := ,
+percent := %
 
 # What the compiler is, whatever its name. What a sanitizer puts in makes gcc see variables without a value. It also
 # warns that TSan does not model fences: an order that only a fence gives is between atomic words, which TSan does not
@@ -54,7 +57,8 @@ FLAGS_release := -O2 -g
 FLAGS_debug   := -Og -g3
 FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(if $(filter gcc,$(COMPILER)),-Wno-maybe-uninitialized)
 FLAGS_tsan    := -O1 -g -fsanitize=thread $(if $(filter gcc,$(COMPILER)),-Wno-maybe-uninitialized -Wno-tsan)
-FLAGS         := $(or $(FLAGS_$(VARIANT)),$(error VARIANT is release, debug, asan or tsan, not "$(VARIANT)"))
+FLAGS_fuzz    := $(FLAGS_asan) -fsanitize=fuzzer-no-link
+FLAGS         := $(or $(FLAGS_$(VARIANT)),$(error VARIANT is release, debug, asan, tsan or fuzz, not "$(VARIANT)"))
 
 # Where the loops over vectors are, the compiler is to unroll and vectorise them.
 FAST       := batch exec exchange
@@ -98,7 +102,7 @@ say  = @printf '  %-6s %s\n' '$(1)' '$(2)'
 all: library tools tests examples		## the library, the tools, the selftests and the examples
 library: $(LIBRARY)
 tools: $(TOOL_BIN)
-tests: $(TEST_BIN) $(PLUGINS) $(RUNNER) $(TOOL_BIN)
+tests: $(TEST_BIN) $(FUZZ_BIN) $(PLUGINS) $(RUNNER) $(TOOL_BIN)
 examples: $(EXAMPLES)
 
 # Stamps hold what a build was made with, and change only when that does: flags, and lists of files, as one that
@@ -212,6 +216,19 @@ $(OUT)/selftests/%_test: $(OUT)/selftests/%_test.o $(LIB_OBJ) $(OUT)/.files
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS) -lm
 
+# A fuzz target brings its own words and bytes: linked with driver.c, or (VARIANT=fuzz) with libFuzzer. Where it
+# reads what a tool reads, with that tool's objects.
+FUZZ_DRIVER := $(patsubst %,$(OUT)/selftests/fuzz/%.o,fuzz hostile $(if $(filter fuzz,$(VARIANT)),,driver))
+FUZZ_ENGINE := $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer)
+FUZZ_TOOL_dsmx_import := $(TEST_TOOL)
+FUZZ_TOOL_dsmx_sql    := $(TEST_TOOL)
+FUZZ_TOOL_trace_why   := $(patsubst %,$(OUT)/tools/dsmx-trace/%.o,page why) $(TOOLS_LIB)
+
+.SECONDEXPANSION:
+$(FUZZ_BIN): %: %.o $(FUZZ_DRIVER) $(LIB_OBJ) $$(FUZZ_TOOL_$$(patsubst $$(percent)_fuzz,$$(percent),$$(@F))) $(OUT)/.files
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FLAGS) $(FUZZ_ENGINE) $(LDFLAGS) -o $@ $(filter %.o,$^) $(if $(findstring /dsmx_,$@),$(PG_QUERY)) $(LIBS) -lm
+
 # Plug-ins take the library's names from the process that loads them.
 $(OUT)/selftests/%_plugin.so: $(OUT)/selftests/%_plugin.o
 	$(call say,LINK,$@)
@@ -233,7 +250,7 @@ $(OUT)/examples/%-cxx: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
 	$(call say,CXX,$<)
 	$(Q)$(CXX) -std=c++17 $(STRICT) $(CXXFLAGS) $(LDFLAGS) -o $@ -x c++ $< -L$(OUT) -ldsmx $(RPATH)
 
--include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(PLUGINS:.so=.d) $(RUN_OBJ:.o=.d) \
+-include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZ_BIN:=.d) $(FUZZ_DRIVER:.o=.d) $(PLUGINS:.so=.d) $(RUN_OBJ:.o=.d) \
          $(patsubst %.c,$(OUT)/%.d,$(wildcard tools/*/*.c))
 
 # --- run and check ------------------------------------------------------------------------------------
@@ -241,7 +258,8 @@ $(OUT)/examples/%-cxx: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
 CLANG_FORMAT ?= clang-format-19
 CHECKS       := $(filter-out checks,$(patsubst .ci/check-%,%,$(sort $(wildcard .ci/check-*))))
 
-.PHONY: demo selftests sim model unittests run-selftests run-unittests run-demo run-vmtest vmtest deps deps-check deps-vm deps-bench \
+.PHONY: demo selftests sim model hostile fuzz unittests run-selftests run-unittests run-demo run-vmtest vmtest deps \
+        deps-check deps-vm deps-bench \
         check check-checks $(CHECKS:%=check-%) format
 
 # What is installed decides how to build, so `make` looks at it anew after `deps`; on all processors, unless told.
@@ -262,6 +280,14 @@ model:						## the protocols in Promela, and mutants that must fail: TESTS='patt
 vmtest: deps					## the selftests on other kernels, emulated: KERNEL=6.1|6.12|7|all
 	-@.ci/deps vm
 	$(AGAIN) run-vmtest
+
+hostile:					## 10^7 mutated words per reader under sanitizers: WORDS=n TESTS='pattern' less of it
+	$(AGAIN) VARIANT=asan OUT=build/asan DEPS=no $(FUZZ_SRC:%.c=build/asan/%)
+	@selftests/fuzz/run hostile build/asan '$(or $(TESTS),*)'
+
+fuzz:						## the readers under libFuzzer: RUNS=n or EACH=seconds, TESTS='pattern'
+	$(AGAIN) VARIANT=fuzz OUT=build/fuzz CC=clang-19 CXX=clang++-19 DEPS=no $(FUZZ_SRC:%.c=build/fuzz/%)
+	@RUNS='$(RUNS)' EACH='$(EACH)' selftests/fuzz/run fuzz build/fuzz '$(or $(TESTS),*)'
 
 unittests: deps					## the same without the scripts
 	$(AGAIN) run-unittests
