@@ -9,6 +9,7 @@
  *
  *	struct dsmx_page_abi		header
  *	__u64 mapped[peers]		the epoch of each peer's segments that this process has mapped; 0: none
+ *	__u64 dead[peers]		the epoch of each peer's last incarnation that this process knows to be dead
  *	struct dsmx_live_abi[peers]	one liveness word for each process that watches this one
  *	struct dsmx_bell_abi[peers]	what this process says to that peer
  *	struct dsmx_query_abi[QUERIES]	leader: plans on offer. Worker: only `closed` is used
@@ -54,6 +55,8 @@
 
 #define DSMX_ABI_QUERIES    16U /* plans on offer at once */
 #define DSMX_ABI_ERRORS     16U
+#define DSMX_ABI_MOVES      64U /* producer tasks of a query that run elsewhere after a death */
+#define DSMX_ABI_TOOK       8U  /* words of a bit for each producer task of a query */
 #define DSMX_ABI_ERROR_TEXT 472U
 #define DSMX_ABI_PEERS      65U /* most: the leader and 64 workers */
 #define DSMX_ABI_LEADER     0U
@@ -152,7 +155,12 @@ DSMX_ABI_ASSERT(sizeof(struct dsmx_bell_abi) == DSMX_LINE_BYTES, "one line");
  * DSMX_QUERY_ state, stored last. Workers echo in their own page, at the same index, the generation that they
  * have closed; the leader reuses a record when all live ones have.
  *
- * Task t of a fragment that is not bound to the leader runs at peer placement[t % placements].
+ * Task t of a fragment that is not bound to the leader runs at peer placement[t % placements], or where the last of
+ * the @moves that name it says. A move is written once, before @moves counts it.
+ *
+ * @took_query, @took: every process, at the same index, as a consumer: bit n: it took a frame or the end of what
+ * producer task n of the plan gave, or said that it does not want it. Bits only grow; the last one is for all tasks
+ * from there on. What is about a process that died is final once the page's `dead` says that it is known to be.
  */
 struct dsmx_query_abi {
 	__u64 word;
@@ -166,9 +174,23 @@ struct dsmx_query_abi {
 	__u64 overflow_max; /* bytes that each process may have in files */
 	__u8 placement[64];
 	__u64 epoch_max; /* the greatest of those it was dealt to: later incarnations have no part in it */
-	__u64 reserved[7];
+	__u64 moves;
+	__u64 took_query;
+	__u64 reserved[5];
+	__u64 took[DSMX_ABI_TOOK];
+	__u64 move[DSMX_ABI_MOVES]; /* DSMX_MOVE() */
 };
-DSMX_ABI_ASSERT(sizeof(struct dsmx_query_abi) == 3 * DSMX_LINE_BYTES, "three lines");
+DSMX_ABI_ASSERT(sizeof(struct dsmx_query_abi) == 12 * DSMX_LINE_BYTES, "twelve lines");
+
+/* Task @task under exchange @exchange runs again, as @attempt, at peer @place; or @refused: it does not. */
+#define DSMX_MOVE(exchange, task, attempt, place, refused)                                         \
+	((__u64)(exchange) | (__u64)(task) << 16 | (__u64)(attempt) << 32 | (__u64)(place) << 48 | \
+	 (__u64)(refused) << 56)
+#define DSMX_MOVE_EXCHANGE(move) ((__u32)((move) & 0xffff))
+#define DSMX_MOVE_TASK(move)     ((__u32)((move) >> 16 & 0xffff))
+#define DSMX_MOVE_ATTEMPT(move)  ((__u32)((move) >> 32 & 0xffff))
+#define DSMX_MOVE_PLACE(move)    ((__u32)((move) >> 48 & 0xff))
+#define DSMX_MOVE_REFUSED(move)  ((move) >> 56 != 0)
 
 /* A text for one or more words of state ERROR or NAK; written before the word. */
 struct dsmx_error_abi {

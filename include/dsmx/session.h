@@ -278,13 +278,14 @@ struct dsmx_query_stats {
 	uint64_t local_frames; /* handed over within one process */
 	uint64_t local_rows;
 	uint64_t overflow_bytes;
-	uint64_t waits; /* times that a producer parked for credit, slabs or ring space */
-	uint64_t retries;
+	uint64_t waits;        /* times that a producer parked for credit, slabs or ring space */
+	uint64_t retries;      /* times that the whole query was run again */
 	uint64_t plan_ns;      /* encode, decode, build */
 	uint64_t first_row_ns; /* from start to the first row */
 	uint64_t run_ns;       /* from start to the end */
 	uint64_t
 		failed_ns; /* from start to when its failure was first seen, its cause unknown; 0: never */
+	uint64_t reruns; /* producer tasks that ran again elsewhere, as nobody had taken of them */
 };
 DSMX_API void dsmx_query_stats(const struct dsmx_query *query, struct dsmx_query_stats *ret_stats);
 

@@ -18,6 +18,9 @@
  *	PLAN		leader, after the query's record	process, before it reads the record
  *	STATE		owner, after what a state stands for	peer, before it relies on it
  *	LIVE		kernel, when the owner dies		watcher
+ *	DEAD		process, after the last it took of a dead	leader, before it reads what was taken
+ *			peer's streams
+ *	MOVE		leader, after where a task runs again	process, before it reads that
  *	PARK		task, after what it parks on		whoever walks the wait-for graph
  *	SEEN		producer, after those it woke were	whoever walks the wait-for graph, before it
  *			published as awake			looks again whether they are parked
@@ -44,6 +47,8 @@ enum dx_edge {
 	DX_EDGE_PLAN,
 	DX_EDGE_STATE,
 	DX_EDGE_LIVE,
+	DX_EDGE_DEAD,
+	DX_EDGE_MOVE,
 	DX_EDGE_PARK,
 	DX_EDGE_SEEN,
 	DX_EDGE_PULSE,

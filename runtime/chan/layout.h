@@ -16,6 +16,7 @@ struct dx_layout {
 	uint32_t frames;
 	uint32_t tasks;
 	size_t mapped;
+	size_t dead;
 	size_t live;
 	size_t bells;
 	size_t queries;

@@ -510,6 +510,21 @@ void dx_rx_free(struct dx_rx *rx)
 	free(rx);
 }
 
+bool dx_rx_is_lost(struct dx_rx *rx)
+{
+	return rx->dead && !is_final(answer_state(rx));
+}
+
+bool dx_rx_is_whole(struct dx_rx *rx)
+{
+	return rx->ended || answer_state(rx) == DSMX_STREAM_FIN;
+}
+
+uint64_t dx_rx_taken(const struct dx_rx *rx)
+{
+	return rx->ring.taken;
+}
+
 uint32_t dx_rx_peer(const struct dx_rx *rx)
 {
 	return rx->peer->index;

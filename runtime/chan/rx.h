@@ -66,6 +66,13 @@ void dx_rx_close(struct dx_rx *rx);
 /* What was in a frame of it breaks the rules: see dx_mesh_set_accuse(). */
 void dx_rx_accuse(struct dx_rx *rx, const char *what);
 
+/* Its producer died and has not said how it ended. */
+bool dx_rx_is_lost(struct dx_rx *rx);
+/* Its producer said FIN: dead or not, all of it can be read. */
+bool dx_rx_is_whole(struct dx_rx *rx);
+/* Frames taken so far. */
+uint64_t dx_rx_taken(const struct dx_rx *rx);
+
 /* The process that produces it. */
 uint32_t dx_rx_peer(const struct dx_rx *rx);
 /* Frames taken and not yet released; their bytes. */

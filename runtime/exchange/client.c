@@ -47,6 +47,8 @@ struct client_stream {
 	uint32_t unasked;         /* no slot was free for them so far */
 	bool *asked;              /* by producer task from the first on */
 	struct dsmx_waker *waker; /* waits for a slot; NULL: none does */
+	struct dx_list link;      /* the query's readers */
+	struct dsmx_waker *lost;  /* waits for a move; NULL: none does */
 	struct dx_rx *rx[];       /* likewise; NULL: ended, or not asked */
 };
 
@@ -132,11 +134,71 @@ static struct dx_stream_key key_of(const struct dx_query *query, const struct ds
 		.task = task,
 		.partition = partition,
 		.partitions = rel->exchange.partitions,
-		.attempt = query->attempt,
+		.attempt = dx_rerun_attempt(query, rel->exchange.number, task),
 		.record = record,
 		.plan_hash = query->plan_hash,
 		.schema_hash = query->procedures[rel->exchange.number].schema_hash,
 	};
+}
+
+/* Say CANCEL to one producer task. False: every slot to its process is taken now, or it has no process. */
+static bool say_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
+                       uint32_t partition)
+{
+	struct dx_stream_key key = key_of(query, rel, task, partition, UINT32_MAX);
+	enum dx_rerun_state state = dx_rerun_state(query, rel->exchange.number, task);
+	struct dx_rx *rx;
+	int r;
+
+	if (state != DX_RERUN_THERE)
+		return state == DX_RERUN_REFUSED; /* a dead one needs no news */
+	r = dx_rx_open(query->service->mesh, dx_query_place(query, rel->exchange.number, task),
+	               &key, true, &rx, NULL);
+	if (r < 0)
+		return false;
+	if (query->procedures[rel->exchange.number].can_move)
+		dx_rerun_took(query, rel->exchange.number, task);
+	dx_rx_close(rx);
+	return true;
+}
+
+/* Kept until there is a slot: a producer that is not told keeps rows which nobody will read. */
+static void cancel_later(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
+                         uint32_t partition)
+{
+	struct dx_unsaid *u = malloc(sizeof(*u));
+
+	if (u == NULL)
+		return;
+	*u = (struct dx_unsaid){ .rel = rel, .task = task, .partition = partition };
+	dx_list_init(&u->link);
+	dx_list_append(&query->unsaid, &u->link);
+	query->service->unsaid++;
+}
+
+static void cancel_task(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
+                        uint32_t partition)
+{
+	if (!query->closing && !say_cancel(query, rel, task, partition))
+		cancel_later(query, rel, task, partition);
+}
+
+/* The process that task @task was dealt to is dead: wait for the leader, or that is the end. */
+static int await_move(struct client_stream *s, struct dsmx_cx *cx, uint32_t task,
+                      enum dx_rerun_state state)
+{
+	uint32_t exchange = s->client->rel->exchange.number;
+	uint32_t place = dx_query_place(s->client->fragment->query, exchange, task);
+
+	if (state == DX_RERUN_REFUSED) {
+		(void)dx_error(cx->err, -EOWNERDEAD, "exchange %u: process %u is dead", exchange,
+		               place);
+		cx->err->exchange = (int)exchange;
+		cx->err->worker = (int)place - 1;
+		return -EOWNERDEAD;
+	}
+	s->lost = cx->waker;
+	return 0;
 }
 
 /* StartStream to one task, or wait until streams of a query that was closed before have given a slot back. */
@@ -146,6 +208,11 @@ static int ask(struct client_stream *s, struct dsmx_cx *cx, uint32_t i)
 	struct dx_mesh *mesh = fragment->query->service->mesh;
 	const struct dsmx_rel *rel = s->client->rel;
 	uint32_t task = s->first + i;
+	enum dx_rerun_state state = dx_rerun_state(fragment->query, rel->exchange.number, task);
+
+	if (state != DX_RERUN_THERE)
+		return await_move(s, cx, task, state);
+
 	struct dx_stream_key key = key_of(fragment->query, rel, task, s->partition,
 	                                  dx_record_index(mesh, fragment->record));
 	int r = dx_rx_open(mesh, dx_query_place(fragment->query, rel->exchange.number, task), &key,
@@ -165,6 +232,31 @@ static int ask(struct client_stream *s, struct dsmx_cx *cx, uint32_t i)
 	return 0;
 }
 
+/* Its process died before anything of it was taken here: perhaps it runs again. */
+static bool may_move(const struct client_stream *s, uint32_t i)
+{
+	return s->client->fragment->query->procedures[s->client->rel->exchange.number].can_move &&
+	       dx_rx_is_lost(s->rx[i]) && dx_rx_taken(s->rx[i]) == 0;
+}
+
+static int ask_again(struct client_stream *s, struct dsmx_cx *cx, uint32_t i)
+{
+	dx_rx_close(s->rx[i]);
+	s->rx[i] = NULL;
+	s->asked[i] = false;
+	s->unasked++;
+	return ask(s, cx, i);
+}
+
+static void note_taken(struct client_stream *s, uint32_t i)
+{
+	uint32_t exchange = s->client->rel->exchange.number;
+	struct dx_query *query = s->client->fragment->query;
+
+	if (query->procedures[exchange].can_move)
+		dx_rerun_took(query, exchange, s->first + i);
+}
+
 static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
 {
 	struct client_stream *s = (struct client_stream *)stream;
@@ -175,6 +267,8 @@ static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct ds
 		uint32_t i = (s->next + n) % s->count;
 		int r = s->asked[i] ? 0 : ask(s, cx, i);
 
+		if (r == 0 && s->rx[i] != NULL && may_move(s, i))
+			r = ask_again(s, cx, i);
 		if (r < 0)
 			return r;
 		if (s->rx[i] == NULL)
@@ -182,6 +276,8 @@ static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct ds
 		r = dx_rx_next(s->rx[i], cx->waker, &view, cx->err);
 		if (r == -EAGAIN)
 			continue;
+		if (r >= 0 && (r == 0 || dx_rx_taken(s->rx[i]) == 1))
+			note_taken(s, i);
 		if (r == 0) {
 			end_rx(s, i);
 			continue;
@@ -193,7 +289,7 @@ static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct ds
 	}
 	if (s->open == 0)
 		return 0;
-	/* Who waits for a slot is in no deadlock: no exchange has that number. */
+	/* Who waits for a slot or a move is in no deadlock: no exchange has that number. */
 	dx_store_plain(&s->client->fragment->record->park_exchange,
 	               s->unasked > 0 ? UINT32_MAX : s->client->rel->exchange.number);
 	dx_store_plain(&s->client->fragment->record->park_task, s->count == 1 ? s->first + 1 : 0);
@@ -210,9 +306,17 @@ static void client_close(struct dsmx_stream *stream)
 		dx_frame_forget(s->client->fragment->query->service->mesh, s->waker);
 		s->waker->wake(s->waker);
 	}
-	for (uint32_t i = 0; i < s->count; i++)
-		if (s->rx[i] != NULL)
+	for (uint32_t i = 0; i < s->count; i++) {
+		if (s->rx[i] != NULL) {
+			if (!dx_rx_is_lost(s->rx[i]))
+				note_taken(s, i);
 			end_rx(s, i);
+		} else if (!s->asked[i]) { /* its producer keeps rows until it is told */
+			cancel_task(s->client->fragment->query, s->client->rel, s->first + i,
+			            s->partition);
+		}
+	}
+	dx_list_unlink(&s->link);
 	dx_frame_reader_free(s->reader);
 	free(s);
 }
@@ -288,6 +392,8 @@ static int open_stream(struct client *c, struct dsmx_cx *cx, uint32_t partition,
 	s->first = first;
 	s->count = count;
 	s->asked = (bool *)&s->rx[count];
+	dx_list_init(&s->link);
+	dx_list_append(&c->fragment->query->readers, &s->link);
 	for (uint32_t i = 0; i < count; i++) {
 		s->asked[i] =
 			!dx_exchange_connects(x, first + i, partition); /* as one that has ended */
@@ -344,32 +450,30 @@ static int client_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t
 	return open_stream(c, cx, partition, 0, x->producer_tasks, ret_stream);
 }
 
-/* Say CANCEL to one producer task. False: every slot to its process is taken now. */
-static bool say_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
-                       uint32_t partition)
+void dx_client_lost(struct dx_query *query, uint32_t peer)
 {
-	struct dx_stream_key key = key_of(query, rel, task, partition, UINT32_MAX);
-	struct dx_rx *rx;
-	int r = dx_rx_open(query->service->mesh, dx_query_place(query, rel->exchange.number, task),
-	                   &key, true, &rx, NULL);
+	dx_list_each(link, &query->readers)
+	{
+		struct client_stream *s = DX_CONTAINER(link, struct client_stream, link);
 
-	if (r == 0)
-		dx_rx_close(rx);
-	return r == 0 || r == -EOWNERDEAD; /* a dead one needs no news */
+		for (uint32_t i = 0; i < s->count; i++)
+			if (s->rx[i] != NULL && dx_rx_peer(s->rx[i]) == peer &&
+			    dx_rx_is_whole(s->rx[i]))
+				note_taken(s, i);
+	}
 }
 
-/* Kept until there is a slot: a producer that is not told keeps rows which nobody will read. */
-static void cancel_later(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
-                         uint32_t partition)
+void dx_client_moved(struct dx_query *query)
 {
-	struct dx_unsaid *u = malloc(sizeof(*u));
+	dx_list_each(link, &query->readers)
+	{
+		struct client_stream *s = DX_CONTAINER(link, struct client_stream, link);
+		struct dsmx_waker *lost = s->lost;
 
-	if (u == NULL)
-		return;
-	*u = (struct dx_unsaid){ .rel = rel, .task = task, .partition = partition };
-	dx_list_init(&u->link);
-	dx_list_append(&query->unsaid, &u->link);
-	query->service->unsaid++;
+		s->lost = NULL;
+		if (lost != NULL)
+			lost->wake(lost);
+	}
 }
 
 bool dx_client_cancel_again(struct dx_query *query)
@@ -397,8 +501,8 @@ void dx_client_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32
 	if (query->closing || partition >= x->partitions)
 		return;
 	for (uint32_t t = 0; t < x->producer_tasks; t++) {
-		if (dx_exchange_connects(x, t, partition) && !say_cancel(query, rel, t, partition))
-			cancel_later(query, rel, t, partition);
+		if (dx_exchange_connects(x, t, partition))
+			cancel_task(query, rel, t, partition);
 	}
 }
 

@@ -35,6 +35,7 @@ struct dx_service {
 	bool hold_deadlocks; /* for inspection: DSMX_HOLD_DEADLOCKS */
 	struct dx_list queries;
 	uint32_t unsaid;     /* of all queries: see struct dx_unsaid */
+	uint32_t undecided;  /* leader: deaths, of all queries: see rerun.c */
 	uint64_t next_query; /* leader */
 	uint64_t closed_seen[DSMX_ABI_QUERIES];
 };
@@ -57,6 +58,8 @@ struct dx_procedure {
 	const struct dsmx_rel *rel;
 	uint64_t schema_hash;
 	bool leader_only;
+	bool can_move; /* may run again elsewhere: no exchange below it, and not the leader's */
+	uint32_t first_task; /* number of its task 0 among all producer tasks of the plan */
 	struct dx_producer **producers; /* by task; NULL: never started here */
 	uint8_t *parts;                 /* enum dx_part_state by task and partition */
 	struct dx_list passive;         /* those that wait for the end of the producers here */
@@ -80,6 +83,15 @@ struct dx_unsaid {
 	uint32_t partition;
 };
 
+/* Where a producer task runs since a process died: see rerun.c. */
+struct dx_move {
+	uint32_t exchange;
+	uint32_t task;
+	uint32_t attempt;
+	uint32_t place;
+	bool refused; /* nowhere: it is lost */
+};
+
 struct dx_query {
 	struct dx_list link;
 	struct dx_list unsaid;
@@ -93,6 +105,10 @@ struct dx_query {
 	bool plan_taken; /* the session keeps it */
 	uint32_t placements;
 	uint8_t placement[64];
+	uint64_t epoch_max; /* of those; what is attached later in their places has no part in it */
+	struct dx_move moves[DSMX_ABI_MOVES];
+	uint32_t move_count, moves_read;
+	struct dx_list readers; /* client.c's streams */
 	struct dx_spill_budget spill_budget;
 	uint32_t procedure_count;
 	struct dx_procedure *procedures;
@@ -104,6 +120,9 @@ struct dx_query {
 	struct dx_frame *plan_frame;
 	const struct dsmx_leaf *leaves;
 	bool offered;
+	uint64_t epochs[64]; /* of the processes at placement */
+	uint64_t undecided_ns
+		[64]; /* when the one there was seen dead; 0: it was not, or that is settled */
 };
 
 /* A closed frame that waits for its stream: not asked for yet, or no room. */
@@ -173,13 +192,39 @@ struct dx_producer {
 /* Query @id, decoded and registered, from the leader's records where it is new. NULL with a sentence. */
 struct dx_query *dx_query_find(struct dx_service *service, uint64_t id, struct dsmx_error *err);
 void dx_query_free(struct dx_query *query);
-/* Which process runs task @task of the fragment under exchange @exchange. */
-uint32_t dx_query_place(const struct dx_query *query, uint32_t exchange, uint32_t task);
 /* Which process runs the task that reads partition @partition of it: the leader, where that is the root. */
 uint32_t dx_query_consumer_place(const struct dx_query *query, uint32_t exchange,
                                  uint32_t partition);
+/* Have all processes room for what they are to run now? */
+bool dx_query_fits(const struct dx_query *query);
 void dx_fragment_init(struct dx_fragment *fragment, struct dx_query *query, int exchange,
                       uint32_t task, uint32_t tasks);
+
+/* --- rerun.c --- */
+enum dx_rerun_state {
+	DX_RERUN_THERE,   /* who it was dealt to is alive */
+	DX_RERUN_AWAITED, /* dead; the leader has not decided yet */
+	DX_RERUN_REFUSED, /* dead, and it runs nowhere */
+};
+
+/* Which process runs task @task of the fragment under exchange @exchange; as which attempt. */
+uint32_t dx_query_place(const struct dx_query *query, uint32_t exchange, uint32_t task);
+uint32_t dx_rerun_attempt(const struct dx_query *query, uint32_t exchange, uint32_t task);
+enum dx_rerun_state dx_rerun_state(const struct dx_query *query, uint32_t exchange, uint32_t task);
+/* Tasks of an exchange that ran again. */
+#define DX_EVERY_EXCHANGE UINT32_MAX
+uint32_t dx_rerun_count(const struct dx_query *query, uint32_t exchange);
+/* The query is new here. */
+void dx_rerun_begin(struct dx_query *query);
+void dx_rerun_end(struct dx_query *query);
+/* Before the first frame or the end of a task's stream is taken, or a CANCEL said. */
+void dx_rerun_took(struct dx_query *query, uint32_t exchange, uint32_t task);
+/* What the leader has decided since the last look. Returns whether it has. */
+bool dx_rerun_read(struct dx_query *query);
+/* A peer died: its streams have ended already. */
+void dx_rerun_died(struct dx_service *service, uint32_t peer);
+/* Leader: decide where all have noticed a death. Returns whether it did. */
+bool dx_rerun_decide(struct dx_service *service);
 
 /* --- service.c --- */
 /* A worker: free the queries that the leader has closed. */
@@ -190,6 +235,10 @@ int dx_client_make(struct dx_exec_env *env, const struct dsmx_rel *rel,
                    struct dsmx_operator **ret_operator, struct dsmx_error *err) DX_MUST_CHECK;
 /* Say CANCEL for every stream that partition @partition of an exchange would have read. */
 void dx_client_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32_t partition);
+/* Peer @peer died: what it had finished counts as taken. */
+void dx_client_lost(struct dx_query *query, uint32_t peer);
+/* There are moves: who waits for one asks again. */
+void dx_client_moved(struct dx_query *query);
 /* What found no slot before; when the query is closing, forget it. Returns whether anything was said. */
 bool dx_client_cancel_again(struct dx_query *query);
 

@@ -33,9 +33,19 @@ static void free_procedures(struct dx_query *q)
 	q->procedure_count = 0;
 }
 
+static bool reads_exchange(const struct dsmx_rel *rel)
+{
+	if (rel->kind == DX_REL_EXCHANGE)
+		return true;
+	for (uint32_t i = 0; i < rel->input_count; i++)
+		if (reads_exchange(rel->inputs[i]))
+			return true;
+	return false;
+}
+
 static int register_all(struct dx_query *q)
 {
-	uint32_t count = dsmx_plan_exchange_count(q->plan);
+	uint32_t count = dsmx_plan_exchange_count(q->plan), number = 0;
 
 	q->procedures = calloc(count + 1, sizeof(*q->procedures));
 	if (q->procedures == NULL)
@@ -50,18 +60,15 @@ static int register_all(struct dx_query *q)
 		q->procedure_count++;
 		p->schema_hash = dx_schema_hash(&rel->schema);
 		p->leader_only = dx_plan_leader_only(q->plan, i);
+		p->can_move = !p->leader_only && !reads_exchange(rel->inputs[0]);
+		p->first_task = number;
+		number += rel->exchange.producer_tasks;
 		p->producers = calloc(tasks, sizeof(struct dx_producer *));
 		p->parts = calloc(tasks * rel->exchange.partitions, 1);
 		if (p->producers == NULL || p->parts == NULL)
 			return -ENOMEM;
 	}
 	return 0;
-}
-
-uint32_t dx_query_place(const struct dx_query *q, uint32_t exchange, uint32_t task)
-{
-	return q->procedures[exchange].leader_only ? DSMX_ABI_LEADER
-	                                           : q->placement[task % q->placements];
 }
 
 uint32_t dx_query_consumer_place(const struct dx_query *q, uint32_t i, uint32_t partition)
@@ -95,32 +102,39 @@ static void add_needs(const struct dx_query *q, uint32_t i, uint32_t self, struc
 }
 
 /* The fixed tables must hold what the plan needs here; the sentence has the numbers. */
-static int check_needs(const struct dx_query *q, struct dsmx_error *err)
+static int check_needs(const struct dx_query *q, uint32_t self, struct dsmx_error *err)
 {
 	struct dx_mesh *mesh = q->service->mesh;
 	const struct dx_layout *l = dx_mesh_layout(mesh);
 	struct needs n = { 0 };
 
 	for (uint32_t i = 0; i < q->procedure_count; i++)
-		add_needs(q, i, dx_mesh_self(mesh), &n);
+		add_needs(q, i, self, &n);
 	for (uint32_t p = 0; p < l->peers; p++)
 		if (n.streams[p] > l->slots)
 			return dx_error(
 				err, -E2BIG,
 				"the plan needs %u streams from process %u to process %u, the session has %u: open it with more streams_per_peer",
-				n.streams[p], p, dx_mesh_self(mesh), l->slots);
+				n.streams[p], p, self, l->slots);
 	if (n.tasks > l->tasks)
 		return dx_error(
 			err, -E2BIG,
 			"the plan needs %u tasks in process %u, the session has room for %u",
-			n.tasks, dx_mesh_self(mesh), l->tasks);
+			n.tasks, self, l->tasks);
 	if ((size_t)n.outputs * DX_PIECE_BYTES > dx_slab_bytes(dx_mesh_slabs(mesh)) / 2)
 		return dx_error(
 			err, -E2BIG,
 			"the plan has %u outputs in process %u, each needs %u bytes of its %zu: open the session with more data_bytes",
-			n.outputs, dx_mesh_self(mesh), DX_PIECE_BYTES,
-			dx_slab_bytes(dx_mesh_slabs(mesh)));
+			n.outputs, self, DX_PIECE_BYTES, dx_slab_bytes(dx_mesh_slabs(mesh)));
 	return 0;
+}
+
+bool dx_query_fits(const struct dx_query *q)
+{
+	for (uint32_t p = 0; p < dx_mesh_peers(q->service->mesh); p++)
+		if (check_needs(q, p, NULL) < 0)
+			return false;
+	return true;
 }
 
 /* All or nothing: a query with every procedure, or none. */
@@ -133,6 +147,7 @@ static int load(struct dx_service *service, const void *bytes, size_t len, struc
 	q->spill_budget.file = service->keeps_overflow ? &service->overflow : NULL;
 	dx_list_init(&q->link);
 	dx_list_init(&q->unsaid);
+	dx_list_init(&q->readers);
 	if (dx_plan_hash(bytes, len) != q->plan_hash)
 		return dx_error(err, -EBADMSG,
 		                "the plan's bytes do not have the hash that was announced");
@@ -149,7 +164,7 @@ static int load(struct dx_service *service, const void *bytes, size_t len, struc
 			return dx_error(err, -EINVAL,
 			                "exchange %u has no tasks: the plan was not distributed",
 			                i);
-	return check_needs(q, err);
+	return check_needs(q, dx_mesh_self(service->mesh), err);
 }
 
 void dx_query_free(struct dx_query *q)
@@ -161,6 +176,7 @@ void dx_query_free(struct dx_query *q)
 	if (!q->plan_taken)
 		dsmx_plan_free(q->plan);
 	dx_list_unlink(&q->link);
+	dx_rerun_end(q);
 	if (q->plan_frame != NULL)
 		dx_frame_release(q->plan_frame);
 	free(q);
@@ -221,6 +237,7 @@ static struct dx_query *query_of(const struct dsmx_query_abi *rec, uint32_t inde
 	q->attempt = rec->attempt;
 	q->plan_hash = rec->plan_hash;
 	q->placements = rec->placements;
+	q->epoch_max = rec->epoch_max;
 	q->spill_budget.max_bytes = rec->overflow_max;
 	memcpy(q->placement, rec->placement, sizeof(q->placement));
 	return q;
@@ -271,6 +288,8 @@ struct dx_query *dx_query_find(struct dx_service *service, uint64_t id, struct d
 		dx_query_free(q);
 		return NULL;
 	}
+	dx_rerun_begin(q);
+	(void)dx_rerun_read(q);
 	dx_list_append(&service->queries, &q->link);
 	return q;
 }
@@ -331,13 +350,15 @@ static void publish(struct dx_query *q, struct dsmx_query_abi *rec, const void *
 	rec->attempt = q->attempt;
 	rec->placements = q->placements;
 	rec->overflow_max = q->spill_budget.max_bytes;
-	rec->epoch_max = 0;
 	for (uint32_t i = 0; i < q->placements; i++) {
-		uint64_t epoch = dx_mesh_epoch(mesh, q->placement[i]);
-
-		if (epoch > rec->epoch_max)
-			rec->epoch_max = epoch;
+		q->epochs[i] = dx_mesh_epoch(mesh, q->placement[i]);
+		if (q->epochs[i] > q->epoch_max)
+			q->epoch_max = q->epochs[i];
 	}
+	rec->epoch_max = q->epoch_max;
+	/* Whoever reads moves has read the word below first. */
+	dx_store_release(DX_EDGE_MOVE, &rec->moves, 0);
+	dx_rerun_begin(q);
 	memcpy(rec->placement, q->placement, sizeof(rec->placement));
 	q->offered = true;
 	/* Nobody needs to wake up for it: the first request makes them read it. */

@@ -21,12 +21,16 @@ struct dsmx_task_abi *dx_record_take(struct dx_query *query, uint32_t exchange, 
 
 		if (records[i].query != 0)
 			continue;
-		records[i] = (struct dsmx_task_abi){ .exchange = exchange,
-			                             .task = task,
-			                             .attempt = query->attempt,
-			                             .state = DSMX_STREAM_RUNNING,
-			                             .park = park + 1,
-			                             .start_ns = dx_now_ns() };
+		records[i] = (struct dsmx_task_abi){
+			.exchange = exchange,
+			.task = task,
+			.attempt = exchange == DSMX_ROOT_TASK
+			                   ? query->attempt
+			                   : dx_rerun_attempt(query, exchange, task),
+			.state = DSMX_STREAM_RUNNING,
+			.park = park + 1,
+			.start_ns = dx_now_ns()
+		};
 		dx_store_release(DX_EDGE_PARK, &records[i].query, query->id);
 		return &records[i];
 	}

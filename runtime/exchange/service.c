@@ -45,8 +45,10 @@ static struct dx_procedure *find_procedure(struct dx_service *service, uint32_t 
 	}
 	p = &q->procedures[req->exchange];
 	x = &p->rel->exchange;
+	/* The consumer may have read of a move before this process did. */
+	(void)dx_rerun_read(q);
 	if (req->plan_hash != q->plan_hash || req->schema_hash != p->schema_hash ||
-	    req->partitions != x->partitions || req->attempt != q->attempt) {
+	    req->partitions != x->partitions) {
 		(void)dx_error(err, -EPROTO,
 		               "exchange %u: consumer and producer have different plans",
 		               req->exchange);
@@ -64,6 +66,12 @@ static struct dx_procedure *find_procedure(struct dx_service *service, uint32_t 
 	if (dx_query_consumer_place(q, req->exchange, req->partition) != peer) {
 		(void)dx_error(err, -EPERM, "exchange %u: partition %u is not process %u's",
 		               req->exchange, req->partition, peer);
+		return NULL;
+	}
+	if (req->attempt != dx_rerun_attempt(q, req->exchange, req->task)) {
+		(void)dx_error(err, -EPROTO, "exchange %u: task %u is at attempt %u here, not %u",
+		               req->exchange, req->task,
+		               dx_rerun_attempt(q, req->exchange, req->task), req->attempt);
 		return NULL;
 	}
 	*ret_query = q;
@@ -197,6 +205,8 @@ static void on_queries(struct dx_mesh *mesh)
 	if (dx_mesh_self(mesh) == DSMX_ABI_LEADER)
 		return;
 	dx_service_drop_closed(service);
+	dx_list_each(link, &service->queries)(void)
+		dx_rerun_read(DX_CONTAINER(link, struct dx_query, link));
 	for (uint32_t i = 0; i < DSMX_ABI_QUERIES; i++) {
 		uint64_t word = dx_load_acquire(DX_EDGE_PLAN, &records[i].word);
 
@@ -206,6 +216,11 @@ static void on_queries(struct dx_mesh *mesh)
 			dx_mesh_changed(mesh, DSMX_ABI_LEADER); /* it may wait for the record */
 		}
 	}
+}
+
+static void on_dead(struct dx_mesh *mesh, uint32_t peer)
+{
+	dx_rerun_died(dx_mesh_ops(mesh)->arg, peer);
 }
 
 /* --- before the process sleeps ------------------------------------------------------------------------------ */
@@ -250,7 +265,7 @@ static bool on_look(struct dx_source *source)
 {
 	struct dx_service *service = DX_CONTAINER(source, struct dx_service, source);
 
-	bool news = false;
+	bool news = dx_rerun_decide(service);
 
 	if (service->unsaid > 0)
 		dx_list_each(link, &service->queries) news |=
@@ -276,9 +291,9 @@ int dx_service_new(struct dx_mesh *mesh, const struct dx_service_options *option
 	service->overflow.fd = -1;
 	service->extensions = options == NULL ? NULL : options->extensions;
 	dx_list_init(&service->queries);
-	service->ops = (struct dx_mesh_ops){ .request = on_request,
-		                             .queries = on_queries,
-		                             .arg = service };
+	service->ops = (struct dx_mesh_ops){
+		.request = on_request, .queries = on_queries, .dead = on_dead, .arg = service
+	};
 	dx_mesh_set_ops(mesh, &service->ops);
 	service->hold_deadlocks = secure_getenv("DSMX_HOLD_DEADLOCKS") != NULL;
 	service->source = (struct dx_source){ .look = on_look, .arm = on_arm };

@@ -32,7 +32,9 @@ static bool next_record(const struct dx_query *q, uint32_t *peer, uint32_t *inde
 			if (ret_record->query != q->id ||
 			    ret_record->exchange >= q->procedure_count ||
 			    ret_record->task >= q->procedures[ret_record->exchange]
-			                                .rel->exchange.producer_tasks)
+			                                .rel->exchange.producer_tasks ||
+			    ret_record->attempt !=
+			            dx_rerun_attempt(q, ret_record->exchange, ret_record->task))
 				continue;
 			(*index)++;
 			return true;
@@ -62,6 +64,7 @@ void dx_query_sum(const struct dx_query *q, struct dsmx_query_stats *stats)
 
 	stats->start_streams = q->root.start_streams;
 	stats->streams_opened = q->root.streams;
+	stats->reruns = dx_rerun_count(q, DX_EVERY_EXCHANGE);
 	while (next_record(q, &peer, &index, &r))
 		add(stats, &r);
 }
@@ -102,9 +105,10 @@ static void note_exchange(void *arg, uint32_t exchange, char *buf, size_t len, c
 		*ret_below = below.bytes;
 	(void)snprintf(buf, len,
 	               "rows=%" PRIu64 " frames=%" PRIu64 " bytes=%" PRIu64 " local=%" PRIu64
-	               " waits=%" PRIu64 " waited=%.3fms overflow=%" PRIu64 " retries=%u",
+	               " waits=%" PRIu64 " waited=%.3fms overflow=%" PRIu64 " retries=%u reruns=%u",
 	               rows, sum.ring_frames, sum.ring_bytes, sum.local_frames, sum.waits,
-	               (double)parked_ns / 1e6, sum.overflow_bytes, q->attempt);
+	               (double)parked_ns / 1e6, sum.overflow_bytes, q->attempt,
+	               dx_rerun_count(q, exchange));
 }
 
 int dx_query_text(const struct dx_query *q, bool analyze, char **ret_text)

@@ -7,7 +7,8 @@
  * notice, and that the tearing down of the worker's memory, some 80 ms for each GiB, where its streams broke at once:
  * so a process that is dead and not yet gone is waited for longer. If the cause is a death, the
  * caller allowed it and has received no row, the whole query runs again under a new id; rows of the old one
- * cannot be mistaken for rows of the new.
+ * cannot be mistaken for rows of the new. It waits a little for the worker's successor, as a query that starts
+ * does, and runs on those that there are.
  */
 #include "base/clock.h"
 #include "base/err.h"
@@ -21,8 +22,9 @@
 void dx_query_failing(struct dsmx_query *q)
 {
 	q->state = DX_QUERY_FAILING;
-	q->cause_deadline_ns = dx_now_ns() + CAUSE_NS;
-	q->stats.failed_ns = q->cause_deadline_ns - CAUSE_NS - q->start_ns;
+	q->failed_ns = dx_now_ns();
+	q->cause_deadline_ns = q->failed_ns + CAUSE_NS;
+	q->stats.failed_ns = q->failed_ns - q->start_ns;
 }
 
 static void fail(struct dsmx_query *q)
@@ -105,8 +107,18 @@ static void look_for_cause(struct dsmx_query *q)
 		         ((now_ns = dx_now_ns()) < q->cause_deadline_ns || wait_on(q, now_ns)))
 			return;
 	}
-	if (!may_run_again(q) || dx_query_again(q) < 0)
-		fail(q);
+	if (may_run_again(q)) {
+		uint64_t due_ns = dx_session_workers_due_ns(q->session, q->failed_ns);
+
+		if (dx_now_ns() < due_ns) {
+			q->cause_deadline_ns =
+				due_ns; /* until then it is FAILING: judged by each turn */
+			return;
+		}
+		if (dx_query_again(q) == 0)
+			return;
+	}
+	fail(q);
 }
 
 /* What ends a query from outside. */

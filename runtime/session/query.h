@@ -32,6 +32,7 @@ struct dsmx_query {
 	uint32_t cancelled; /* stored by any thread or signal handler */
 	uint64_t start_ns;
 	uint64_t deadline_ns;
+	uint64_t failed_ns; /* when its stream broke */
 	uint64_t cause_deadline_ns;
 	struct dsmx_error error;
 	struct dsmx_query_stats stats; /* the leader's own fields */

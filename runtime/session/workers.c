@@ -27,6 +27,24 @@ static uint64_t due_ns(const struct dsmx_session *session, uint32_t peer, uint64
 	return last->heard_ns + (uint64_t)last->restart_ms * DX_NS_PER_MS + patience_ns;
 }
 
+uint64_t dx_session_workers_due_ns(const struct dsmx_session *session, uint64_t since_ns)
+{
+	uint64_t soon_ns = 0, late_ns = 0;
+	uint32_t ready = 0;
+
+	for (uint32_t p = 1; session->is_member && p <= session->options.workers; p++) {
+		uint64_t soon = due_ns(session, p, SOON_NS);
+		uint64_t late =
+			due_ns(session, p, session->options.start_timeout_ms * DX_NS_PER_MS);
+
+		ready += is_ready(session, p);
+		if (soon > soon_ns && soon <= since_ns + 2 * SOON_NS)
+			soon_ns = soon;
+		late_ns = late > late_ns ? late : late_ns;
+	}
+	return ready == 0 ? late_ns : soon_ns;
+}
+
 void dx_session_await_workers(struct dsmx_session *session, uint64_t until_ns)
 {
 	uint64_t start_ns = dx_now_ns();
@@ -35,25 +53,12 @@ void dx_session_await_workers(struct dsmx_session *session, uint64_t until_ns)
 		return;
 	(void)dx_reactor_turn(session->reactor, 0); /* hear what there is to be heard */
 	while (session->broken.code == 0) {
-		uint64_t now_ns = dx_now_ns(), soon_ns = 0, late_ns = 0;
-		uint32_t ready = 0;
+		uint64_t due_ns = dx_session_workers_due_ns(session, start_ns);
 
-		for (uint32_t p = 1; p <= session->options.workers; p++) {
-			uint64_t soon = due_ns(session, p, SOON_NS);
-			uint64_t late = due_ns(session, p,
-			                       session->options.start_timeout_ms * DX_NS_PER_MS);
-
-			ready += is_ready(session, p);
-			if (soon > soon_ns && soon <= start_ns + 2 * SOON_NS)
-				soon_ns = soon;
-			late_ns = late > late_ns ? late : late_ns;
-		}
-		if (ready == 0)
-			soon_ns = late_ns;
-		soon_ns = soon_ns < until_ns ? soon_ns : until_ns;
-		if (now_ns >= soon_ns)
+		due_ns = due_ns < until_ns ? due_ns : until_ns;
+		if (dx_now_ns() >= due_ns)
 			return;
-		(void)dx_reactor_turn(session->reactor, soon_ns);
+		(void)dx_reactor_turn(session->reactor, due_ns);
 	}
 }
 
