@@ -60,6 +60,13 @@ int exchange_round(struct bench *bench);
 /* The operators that workers of startstream, session and exchange need. */
 extern const struct dsmx_extension bench_extensions[];
 
+int startstream_row_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                         struct dsmx_operator **inputs, uint32_t input_count,
+                         struct dsmx_operator **ret_operator, struct dsmx_error *err);
+int startstream_turn_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                          struct dsmx_operator **inputs, uint32_t input_count,
+                          struct dsmx_operator **ret_operator, struct dsmx_error *err);
+
 /* Median of @values, which are sorted by it. */
 double bench_median(double *values, uint32_t count);
 

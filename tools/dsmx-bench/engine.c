@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine.c - whole sessions, through the public interface; and dsmx-bench startstream
+ * engine.c - whole sessions, through the public interface
  *
  * Rows come from an operator "rows" that has one batch of 8,192 rows of two int64 in memory and gives it again and
  * again, and end in an operator "drop" that has none: what is measured is the exchange, not what makes or takes the
@@ -12,10 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
-#include "pair.h"
 
 /* --- rows ---------------------------------------------------------------------------------------------------- */
 
@@ -101,6 +99,8 @@ static int drop_make(const void *bytes, size_t len, const struct dsmx_schema *ou
 
 const struct dsmx_extension bench_extensions[] = { { "rows", rows_make },
 	                                           { "drop", drop_make },
+	                                           { "one row", startstream_row_make },
+	                                           { "in turn", startstream_turn_make },
 	                                           { NULL, NULL } };
 
 struct dsmx_rel *engine_rows_rel(struct dsmx_plan *plan, const struct engine_rows *rows,
@@ -179,72 +179,4 @@ int engine_one_row(struct dsmx_session *session, uint64_t *ret_ns,
 	                  dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER,
 	                                    engine_rows_rel(plan, &one, NULL), NULL, 0, 1, NULL),
 	                  ret_ns, ret_stats);
-}
-
-/* --- startstream ------------------------------------------------------------------------------------------------ */
-
-static void rest(uint64_t ns)
-{
-	struct timespec t = { 0, (long)ns };
-
-	(void)nanosleep(&t, NULL);
-}
-
-/*
- * Queries of one row from a worker, one after the other; @pause_ns before each. What the library itself says of the
- * StartStream of each: the medians of this round, in all and by phase.
- */
-static int startstreams(struct bench *bench, struct dsmx_session *session, const char *name,
-                        uint64_t pause_ns, double limit)
-{
-	static const char *const phases[DSMX_STREAM_PHASES] = { "request", "spawn", "first",
-		                                                "deliver", "total" };
-	static double times[DSMX_STREAM_PHASES][ENGINE_QUERIES];
-	struct dsmx_phases before, after;
-	struct dsmx_query_stats stats;
-	uint64_t ns;
-	char text[48];
-
-	for (int i = 0; i < ENGINE_QUERIES; i++) {
-		int r;
-
-		dsmx_session_phases(session, &before);
-		if (pause_ns > 0)
-			rest(pause_ns);
-		r = engine_one_row(session, &ns, &stats);
-		if (r < 0)
-			return r;
-		dsmx_session_phases(session, &after);
-		if (after.streams != before.streams + 1 || stats.ring_rows != 1) {
-			fputs("dsmx-bench: a query of one row had not one stream of one row\n",
-			      stderr);
-			return -EIO;
-		}
-		for (int k = 0; k < DSMX_STREAM_PHASES; k++)
-			times[k][i] = (double)(after.sum_ns[k] - before.sum_ns[k]);
-	}
-	for (int k = 0; k < DSMX_STREAM_PHASES; k++) {
-		snprintf(text, sizeof(text), "startstream/%s/%s", name, phases[k]);
-		bench_add(bench, text, "us", bench_median(times[k], ENGINE_QUERIES) / 1000,
-		          k == DSMX_STREAM_TOTAL ? limit / 1000 : 0);
-	}
-	return 0;
-}
-
-int startstream_round(struct bench *bench)
-{
-	struct dsmx_session *session = NULL;
-	double line, futex;
-	int r = pair_line(&line);
-
-	if (r == 0)
-		r = pair_futex(&futex);
-	if (r == 0)
-		r = engine_open(bench, bench->workers, &session);
-	if (r == 0)
-		r = startstreams(bench, session, "hot", 0, line);
-	if (r == 0)
-		r = startstreams(bench, session, "parked", 3000000, futex);
-	dsmx_session_close(session);
-	return r;
 }

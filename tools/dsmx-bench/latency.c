@@ -245,7 +245,7 @@ int latency_round(struct bench *bench)
 	if (r == 0)
 		r = measure(bench, "latency/hot", (struct how){ DSMX_WAIT_AUTO, true }, line);
 	if (r == 0)
-		r = pair_futex(&futex);
+		r = pair_futex(0, &futex);
 	if (r == 0 && uring)
 		r = measure(bench, "latency/parked/io_uring",
 		            (struct how){ DSMX_WAIT_URING, false }, futex);

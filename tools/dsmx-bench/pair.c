@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -28,8 +29,7 @@
 #define COPIES_MAX 1000000ULL
 #define TRIPS      1000
 
-/* @nth processor of those that this process may use; -1: there is none. */
-static int processor(int nth)
+int pair_processor(int nth)
 {
 	cpu_set_t set;
 
@@ -41,17 +41,25 @@ static int processor(int nth)
 	return -1;
 }
 
+int pair_bind(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (uint32_t i = 0; i < CPU_SETSIZE; i++)
+		if (cpu < 0 || (uint32_t)cpu == i)
+			CPU_SET(i, &set);
+	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
+}
+
 static pid_t start(int cpu, struct pair *pair, void (*run)(struct pair *pair))
 {
 	pid_t parent = getpid(), pid = fork();
-	cpu_set_t set;
 
 	if (pid != 0)
 		return pid;
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	CPU_ZERO(&set);
-	CPU_SET((uint32_t)cpu, &set);
-	if (getppid() != parent || sched_setaffinity(0, sizeof(set), &set) < 0)
+	if (getppid() != parent || pair_bind(cpu) < 0)
 		_exit(1);
 	run(pair);
 	_exit(0);
@@ -84,7 +92,7 @@ int pair_run(size_t shared_bytes, const void *arg, void (*first)(struct pair *pa
              void (*second)(struct pair *pair), double ret_results[PAIR_RESULTS])
 {
 	struct pair pair = { .shared_bytes = shared_bytes + HEAD_BYTES, .arg = arg };
-	int cpus[2] = { processor(0), processor(1) };
+	int cpus[2] = { pair_processor(0), pair_processor(1) };
 	pid_t pids[2];
 	char *memory;
 	int r = -EAGAIN;
@@ -190,6 +198,11 @@ int pair_line(double *ret_ns)
 
 /* --- a futex, to and fro ------------------------------------------------------------------------------------- */
 
+struct futex_trips {
+	uint64_t pause_ns;
+	uint32_t count;
+};
+
 static void futex_say(uint32_t *word, uint32_t value)
 {
 	dx_store_release(DX_EDGE_BELL, word, value);
@@ -206,35 +219,43 @@ static void futex_hear(const uint32_t *word, uint32_t value)
 
 static void futex_first(struct pair *pair)
 {
+	const struct futex_trips *trips = pair->arg;
+	struct timespec pause = { 0, (long)trips->pause_ns };
 	uint32_t *to = pair->shared, *from = to + 32;
-	static double trips[TRIPS];
+	static double times[TRIPS];
 
 	pair_meet(pair, 0);
-	for (uint32_t i = 1; i <= TRIPS; i++) {
-		uint64_t start_ns = dx_now_ns();
+	for (uint32_t i = 1; i <= trips->count; i++) {
+		uint64_t start_ns;
 
+		if (trips->pause_ns > 0)
+			(void)nanosleep(&pause, NULL);
+		start_ns = dx_now_ns();
 		futex_say(to, i);
 		futex_hear(from, i);
-		trips[i - 1] = (double)(dx_now_ns() - start_ns);
+		times[i - 1] = (double)(dx_now_ns() - start_ns);
 	}
-	qsort(trips, TRIPS, sizeof(double), by_value);
-	*pair->result = trips[TRIPS / 2];
+	qsort(times, trips->count, sizeof(double), by_value);
+	*pair->result = times[trips->count / 2];
 }
 
 static void futex_second(struct pair *pair)
 {
+	const struct futex_trips *trips = pair->arg;
 	uint32_t *from = pair->shared, *to = from + 32;
 
 	pair_meet(pair, 1);
-	for (uint32_t i = 1; i <= TRIPS; i++) {
+	for (uint32_t i = 1; i <= trips->count; i++) {
 		futex_hear(from, i);
 		futex_say(to, i);
 	}
 }
 
-int pair_futex(double *ret_ns)
+int pair_futex(uint64_t pause_ns, double *ret_ns)
 {
-	return run_one(256, NULL, futex_first, futex_second, ret_ns);
+	struct futex_trips trips = { pause_ns, pause_ns > 0 ? TRIPS / 10 : TRIPS };
+
+	return run_one(256, &trips, futex_first, futex_second, ret_ns);
 }
 
 /* --- blocks, one way ------------------------------------------------------------------------------------------ */

@@ -26,11 +26,20 @@ struct pair {
 int pair_run(size_t shared_bytes, const void *arg, void (*first)(struct pair *pair),
              void (*second)(struct pair *pair), double ret_results[PAIR_RESULTS]);
 
+/* The @nth processor of those that this process may use; -1: there is none. */
+int pair_processor(int nth);
+
+/* Bind this thread to a processor; -1: to none. Returns 0 or -errno. */
+int pair_bind(int cpu);
+
 /* Median round trip of one cache line, in ns. */
 int pair_line(double *ret_ns);
 
-/* The same with a futex that both sleep on. */
-int pair_futex(double *ret_ns);
+/*
+ * The same with a futex that both sleep on. @pause_ns: before each trip; a processor that has been idle for
+ * milliseconds takes longer to wake.
+ */
+int pair_futex(uint64_t pause_ns, double *ret_ns);
 
 /* GB/s: one copies blocks of @bytes from a hot buffer into @slots blocks in turn, the other adds up every word. */
 int pair_copy(size_t bytes, uint32_t slots, double *ret_gb);
