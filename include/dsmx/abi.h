@@ -110,7 +110,7 @@ struct dsmx_page_abi {
 
 	/* line 1 */
 	__u32 state; /* DSMX_STATE_ */
-	__u32 pulse; /* moves with every look of the reactor, so at least every 100 ms: the supervisor's watchdog */
+	__u32 pulse; /* moves with every look of the reactor, also of an idle one: the supervisor's watchdog */
 	__u64 beat; /* turns of the reactor; this, late_parks and parks as of its last sleep */
 	__u64 start_streams; /* requests sent, streams opened by consumers, ... since the start: counters */
 	__u64 naks;

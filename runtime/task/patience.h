@@ -13,6 +13,7 @@
 struct dx_patience {
 	bool none;         /* one processor, or a clock that stands still: never */
 	uint64_t yield_ns; /* budget now */
+	uint64_t start_ns; /* of the wait that is under way */
 };
 
 void dx_patience_init(struct dx_patience *patience, bool none);
@@ -21,7 +22,7 @@ void dx_patience_init(struct dx_patience *patience, bool none);
 bool dx_patience_wait(struct dx_patience *patience, struct dx_wait *wait, uint64_t until_ns,
                       bool (*look)(void *arg), void *arg);
 
-/* It came to a park of @slept_ns; @fired: news ended it. */
-void dx_patience_learn(struct dx_patience *patience, uint64_t slept_ns, bool fired);
+/* It came to a park, which is over; @fired: news ended it. */
+void dx_patience_learn(struct dx_patience *patience, uint64_t now_ns, bool fired);
 
 #endif /* DX_TASK_PATIENCE_H */

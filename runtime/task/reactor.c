@@ -13,8 +13,8 @@
  * The bells' `seen` is set by the sources when they look; a wait that ended says only that it is gone, and the
  * next turn starts from the top.
  *
- * Every park is bounded by DX_PARK_BOUND_NS. A park that ends so and still finds news that nobody rang for
- * is suspect: the peer may be just about to ring, or a wake was lost. So with everything still armed it
+ * Every park is bounded, by DX_PARK_BOUND_NS and then, as long as there are no news, by twice as long each time. A
+ * park that ends so and still finds news that nobody rang for is suspect: the peer may be just about to ring, or a wake was lost. So with everything still armed it
  * sleeps once more, and only if nobody rings for another bound, it counts a late park.
  */
 #include <stdlib.h>
@@ -44,6 +44,7 @@ struct dx_reactor {
 	uint64_t collected_ns;     /* when the wait was last asked without sleeping */
 	struct dx_source *suspect; /* of a late park; NULL: none */
 	struct dx_patience patience;
+	uint64_t bound_max_ns;
 	bool armed; /* the sources */
 	struct dx_reactor_stats stats;
 	struct dsmx_error err;
@@ -59,6 +60,7 @@ int dx_reactor_new_over(struct dx_wait *wait, bool spins, struct dx_reactor **re
 	if (reactor == NULL)
 		return dx_error(err, -ENOMEM, "no memory for a reactor");
 	reactor->wait = wait;
+	reactor->bound_max_ns = DX_PARK_BOUND_MAX_NS;
 	dx_patience_init(&reactor->patience, !spins);
 	dx_list_init(&reactor->ready);
 	dx_list_init(&reactor->turn);
@@ -89,6 +91,13 @@ void dx_reactor_free(struct dx_reactor *reactor)
 		return;
 	dx_wait_free(reactor->wait);
 	free(reactor);
+}
+
+void dx_reactor_limit_parks(struct dx_reactor *reactor, uint64_t max_ns)
+{
+	reactor->bound_max_ns = max_ns < DX_PARK_BOUND_NS       ? DX_PARK_BOUND_NS
+	                        : max_ns < DX_PARK_BOUND_MAX_NS ? max_ns
+	                                                        : DX_PARK_BOUND_MAX_NS;
 }
 
 struct dx_wait *dx_reactor_wait(struct dx_reactor *reactor)
@@ -315,7 +324,7 @@ static bool look_late(struct dx_reactor *reactor)
 	return news;
 }
 
-/* A park of DX_PARK_BOUND_NS is over. Returns whether there were news. */
+/* A park is over by its bound. Returns whether there were news. */
 static bool judge(struct dx_reactor *reactor, uint64_t deadline_ns)
 {
 	bool news = look_late(reactor);
@@ -332,12 +341,12 @@ static bool judge(struct dx_reactor *reactor, uint64_t deadline_ns)
 }
 
 /*
- * Nothing is ready: sleep until there are news, at most until @deadline_ns or for the bound. Returns 1 with
+ * Nothing is ready: sleep until there are news, at most until @deadline_ns or for @bound_ns. Returns 1 with
  * news, 0 without, -EINTR. Leaves everything armed only for a deadline that has passed before.
  */
-static int park(struct dx_reactor *reactor, uint64_t deadline_ns)
+static int park(struct dx_reactor *reactor, uint64_t deadline_ns, uint64_t bound_ns)
 {
-	uint64_t start_ns = dx_wait_now(reactor->wait), bound_ns = start_ns + DX_PARK_BOUND_NS;
+	uint64_t start_ns = dx_wait_now(reactor->wait);
 	uint64_t until_ns = deadline_ns < dx_timers_due_ns(&reactor->timers)
 	                            ? deadline_ns
 	                            : dx_timers_due_ns(&reactor->timers);
@@ -355,10 +364,11 @@ static int park(struct dx_reactor *reactor, uint64_t deadline_ns)
 		return dx_wait_sleep(reactor->wait, 0) > 0 || !dx_list_empty(&reactor->ready);
 	}
 
+	bound_ns += start_ns;
 	reactor->stats.parks++;
 	code = dx_wait_sleep(reactor->wait, until_ns < bound_ns ? until_ns : bound_ns);
 	reactor->collected_ns = dx_wait_now(reactor->wait);
-	dx_patience_learn(&reactor->patience, reactor->collected_ns - start_ns, code > 0);
+	dx_patience_learn(&reactor->patience, reactor->collected_ns, code > 0);
 	if (code == 0 && bound_ns <= until_ns)
 		news = judge(reactor, until_ns);
 	else
@@ -385,7 +395,7 @@ static bool look_again(void *reactor)
 
 int dx_reactor_turn(struct dx_reactor *reactor, uint64_t deadline_ns)
 {
-	uint64_t until_ns;
+	uint64_t until_ns, bound_ns = DX_PARK_BOUND_NS;
 	bool news;
 	int code;
 
@@ -410,12 +420,14 @@ int dx_reactor_turn(struct dx_reactor *reactor, uint64_t deadline_ns)
 		return 1;
 	}
 	for (;;) {
-		code = park(reactor, deadline_ns);
+		code = park(reactor, deadline_ns, bound_ns);
 		if (code != 0)
 			return code;
 		if (fire_timers(reactor))
 			return 1;
 		if (deadline_ns <= dx_wait_now(reactor->wait))
 			return 0;
+		bound_ns =
+			2 * bound_ns < reactor->bound_max_ns ? 2 * bound_ns : reactor->bound_max_ns;
 	}
 }

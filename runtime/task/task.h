@@ -25,8 +25,12 @@
 #include "wait/wait.h"
 
 #define DX_SLICE_NS 1000000ULL /* one poll of a task */
-#define DX_PARK_BOUND_NS                                                                           \
-	100000000ULL /* every park ends by then, if only to see that nothing was missed */
+/*
+ * Every park ends by a bound, if only to see that nothing was missed: the first by this one, the next of an idle
+ * process after twice as long, up to the last. So a lost wake is found at most as late as it was idle before.
+ */
+#define DX_PARK_BOUND_NS     100000000ULL
+#define DX_PARK_BOUND_MAX_NS (16 * DX_PARK_BOUND_NS)
 
 struct dx_reactor;
 
@@ -72,6 +76,9 @@ int dx_reactor_new(enum dsmx_wait_backend backend, struct dx_reactor **ret_react
                    struct dsmx_error *err) DX_MUST_CHECK;
 /* Every task has ended or was stopped, every source was removed. */
 void dx_reactor_free(struct dx_reactor *reactor);
+
+/* The longest bound of a park, where something needs a look more often than every DX_PARK_BOUND_MAX_NS. */
+void dx_reactor_limit_parks(struct dx_reactor *reactor, uint64_t max_ns);
 
 /* For words and descriptors: their owners add them, and look at `fired` in a source. */
 struct dx_wait *dx_reactor_wait(struct dx_reactor *reactor);

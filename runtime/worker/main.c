@@ -159,6 +159,9 @@ static int set_up(struct worker *worker, const struct dsmx_extension *own, struc
 	r = dx_reactor_new(worker->start.wait, &worker->reactor, err);
 	if (r != 0)
 		return r;
+	if (worker->start.watchdog_ms > 0) /* which looks for a pulse, also of one that sleeps */
+		dx_reactor_limit_parks(worker->reactor,
+		                       worker->start.watchdog_ms * DX_NS_PER_MS / 4);
 	dx_reactor_add_source(worker->reactor, &worker->source);
 	r = dx_listen(worker->reactor, &worker->leader);
 	if (r != 0)

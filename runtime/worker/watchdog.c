@@ -3,7 +3,7 @@
  * Workers that live and do nothing: in an endless loop, stopped, frozen, stuck in a system call.
  *
  * A worker's page has a pulse that grows with every look of its reactor: between any two slices of a task, and
- * at least every 100 ms while it sleeps. The supervisor maps that page read-only and looks at the pulse LOOKS
+ * while it sleeps at least every 100 ms or quarter of `watchdog_ms`, whichever is more. The supervisor maps that page read-only and looks at the pulse LOOKS
  * times in each `watchdog_ms`. One that stood still at all of them is ended.
  *
  * Looks are counted, not time: while the whole machine stands still, nobody looks.
