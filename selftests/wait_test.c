@@ -525,7 +525,7 @@ ROW(wait_thread, "a wait may be handed from thread to thread with all that is ar
 }
 
 TEST(wait_pollable_uring,
-     "the pollable descriptor is readable when something armed has fired, and not before")
+     "the pollable descriptor is readable when something armed has fired, else only when it is new")
 {
 	uint32_t value = 0;
 	struct dx_wait_word word = { .word = &value };
@@ -544,6 +544,9 @@ TEST(wait_pollable_uring,
 	CHECK_EQ(dx_wait_sleep(wait, 0), 0);
 	pollfd.fd = dx_wait_pollable(wait);
 	CHECK(pollfd.fd >= 0);
+	CHECK_EQ(poll(&pollfd, 1, 0), 1); /* what fired before it was there is not lost */
+	CHECK_EQ(dx_wait_sleep(wait, 0), 0);
+	CHECK_EQ(dx_wait_pollable(wait), pollfd.fd);
 	for (uint32_t i = 1; i < 10; i++) {
 		CHECK_EQ(poll(&pollfd, 1, 0), 0);
 		visitor.value = i;
@@ -572,6 +575,7 @@ TEST(wait_pollable_futex, "futex_waitv has no pollable descriptor: -EOPNOTSUPP")
 	struct dx_wait *wait;
 
 	CHECK_EQ(dx_wait_new(DSMX_WAIT_FUTEX, &wait, NULL), 0);
+	CHECK(!dx_wait_has_pollable(wait));
 	CHECK_EQ(dx_wait_pollable(wait), -EOPNOTSUPP);
 	dx_wait_free(wait);
 }

@@ -332,7 +332,7 @@ static int open_processes(struct dsmx_session *session, struct dsmx_error *err)
 	end_step(session, DSMX_OPEN_SPAWN, DX_NEVER);
 	r = make_own(session, err);
 	end_step(session, DSMX_OPEN_MEMORY, DX_NEVER);
-	if (r == 0 && socket >= 0 && dx_wait_pollable(dx_reactor_wait(session->reactor)) < 0) {
+	if (r == 0 && socket >= 0 && !dx_wait_has_pollable(dx_reactor_wait(session->reactor))) {
 		session->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (session->eventfd < 0)
 			r = dx_error(err, dx_errno(), "eventfd: %s", dx_strerror(errno));

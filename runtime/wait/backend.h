@@ -18,7 +18,7 @@ struct dx_wait_ops {
 	void (*remove_word)(struct dx_wait *wait, struct dx_wait_word *word);
 	void (*remove_fd)(struct dx_wait *wait, struct dx_wait_fd *fd);
 	int (*sleep)(struct dx_wait *wait, uint64_t deadline_ns);
-	int (*pollable)(struct dx_wait *wait);
+	int (*pollable)(struct dx_wait *wait); /* NULL: it has no descriptor */
 	uint64_t (*now)(struct dx_wait *wait);
 	void (*free)(struct dx_wait *wait);
 };

@@ -371,7 +371,7 @@ static int uring_pollable(struct dx_wait *wait)
 
 	if (uring->eventfd >= 0)
 		return uring->eventfd;
-	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* what fired before is not told again */
 	if (fd < 0)
 		return dx_errno();
 	code = io_uring_register_eventfd(&uring->ring, fd);

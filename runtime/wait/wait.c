@@ -108,9 +108,14 @@ int dx_wait_sleep(struct dx_wait *wait, uint64_t deadline_ns)
 	return wait->ops->sleep(wait, deadline_ns);
 }
 
+bool dx_wait_has_pollable(const struct dx_wait *wait)
+{
+	return wait->ops->pollable != NULL;
+}
+
 int dx_wait_pollable(struct dx_wait *wait)
 {
-	return wait->ops->pollable(wait);
+	return wait->ops->pollable != NULL ? wait->ops->pollable(wait) : -EOPNOTSUPP;
 }
 
 uint64_t dx_wait_now(struct dx_wait *wait)

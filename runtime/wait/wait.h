@@ -84,10 +84,13 @@ void dx_wait_remove_fd(struct dx_wait *wait, struct dx_wait_fd *fd);
 int dx_wait_sleep(struct dx_wait *wait, uint64_t deadline_ns);
 
 /*
- * A descriptor that becomes readable when something that is armed fires: for an application's own poll loop.
- * Returns it, or -EOPNOTSUPP (futex_waitv has none: see dx_bell).
+ * A descriptor that becomes readable when something that is armed fires: for an application's own poll loop. It is
+ * readable at first, as things may have fired already. From the first call on each sleep has to drain it.
+ * Returns it, or -EOPNOTSUPP (futex_waitv has none: see dx_mesh_set_peer_eventfd()).
  */
 int dx_wait_pollable(struct dx_wait *wait);
+/* Will that be one? Makes none. */
+bool dx_wait_has_pollable(const struct dx_wait *wait);
 
 /* Counters since dx_wait_new(), for tests and the trace. */
 struct dx_wait_stats {

@@ -213,12 +213,6 @@ static int waitv_sleep(struct dx_wait *wait, uint64_t deadline_ns)
 	return fired;
 }
 
-static int waitv_pollable(struct dx_wait *wait)
-{
-	(void)wait;
-	return -EOPNOTSUPP;
-}
-
 static void waitv_free(struct dx_wait *wait)
 {
 	struct waitv *waitv = waitv_of(wait);
@@ -234,7 +228,6 @@ static const struct dx_wait_ops waitv_ops = {
 	.remove_word = waitv_remove_word,
 	.remove_fd = waitv_remove_fd,
 	.sleep = waitv_sleep,
-	.pollable = waitv_pollable,
 	.now = dx_wait_clock,
 	.free = waitv_free,
 };
