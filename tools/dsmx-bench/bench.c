@@ -13,7 +13,7 @@
 /* A line goes to and fro in 100 to 120 ns within one L3 cache, in 460 to 500 ns between two. */
 #define NEAR_NS 250.0
 
-static const char *const class_names[] = { "near", "far" };
+static const char *const class_names[] = { "near", "far", "any" };
 
 static int by_value(const void *a, const void *b)
 {
@@ -101,17 +101,39 @@ static void print_all(const struct bench *bench, uint32_t mixed)
 	if (!bench->json)
 		printf("%-34s %10s %-7s %10s %7s %7s %7s  %-4s %4s\n", "", "median", "unit",
 		       "limit", "ratio", "q1", "q3", "", "n");
-	for (int class = BENCH_NEAR; class <= BENCH_FAR; class ++)
+	for (int class = BENCH_NEAR; class <= BENCH_ANY; class ++)
 		for (uint32_t i = 0; i < bench->series_count; i++)
 			print_class(bench, &bench->series[i], (enum bench_class) class);
 	if (!bench->json && mixed > 0)
 		printf("(%u of %u rounds dropped: the processors moved)\n", mixed, bench->rounds);
 }
 
+/* One round, and where the processors were. */
+static int run_round(struct bench *bench, int (*round)(struct bench *bench),
+                     enum bench_class *ret_class)
+{
+	double start_ns, end_ns;
+	int r;
+
+	*ret_class = BENCH_ANY;
+	if (bench->anywhere)
+		return round(bench);
+	r = pair_line(&start_ns);
+	if (r == 0)
+		r = round(bench);
+	if (r == 0)
+		r = pair_line(&end_ns);
+	if (r == 0)
+		*ret_class = (start_ns < NEAR_NS) != (end_ns < NEAR_NS) ? BENCH_MIXED
+		             : start_ns < NEAR_NS                       ? BENCH_NEAR
+		                                                        : BENCH_FAR;
+	return r;
+}
+
 int bench_run(struct bench *bench, int (*round)(struct bench *bench))
 {
 	uint32_t before[BENCH_SERIES_MAX], mixed = 0;
-	double start_ns, end_ns;
+	enum bench_class class;
 	int r = 0;
 
 	bench->series = calloc(BENCH_SERIES_MAX, sizeof(*bench->series));
@@ -120,17 +142,10 @@ int bench_run(struct bench *bench, int (*round)(struct bench *bench))
 	for (uint32_t i = 0; r == 0 && i < bench->rounds; i++) {
 		for (uint32_t s = 0; s < BENCH_SERIES_MAX; s++)
 			before[s] = bench->series[s].count;
-		r = pair_line(&start_ns);
+		r = run_round(bench, round, &class);
 		if (r == 0)
-			r = round(bench);
-		if (r == 0)
-			r = pair_line(&end_ns);
-		if (r != 0)
-			break;
-		if ((start_ns < NEAR_NS) == (end_ns < NEAR_NS))
-			tag(bench, before, start_ns < NEAR_NS ? BENCH_NEAR : BENCH_FAR);
-		else
-			mixed++;
+			tag(bench, before, class);
+		mixed += r == 0 && class == BENCH_MIXED;
 	}
 	if (r == 0)
 		print_all(bench, mixed);

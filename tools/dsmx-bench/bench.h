@@ -19,7 +19,7 @@
 #define BENCH_ROUNDS_MAX 200
 #define BENCH_SERIES_MAX 64
 
-enum bench_class { BENCH_NEAR, BENCH_FAR, BENCH_MIXED };
+enum bench_class { BENCH_NEAR, BENCH_FAR, BENCH_ANY, BENCH_MIXED };
 
 struct bench_point {
 	double value;
@@ -37,6 +37,7 @@ struct bench_series {
 struct bench {
 	uint32_t rounds;
 	bool json;
+	bool anywhere; /* it does not matter where the processors are: no round is dropped */
 	uint32_t workers;
 	bool workers_given;
 	enum dsmx_pages pages;
@@ -56,6 +57,8 @@ int latency_round(struct bench *bench);
 int startstream_round(struct bench *bench);
 int session_round(struct bench *bench);
 int exchange_round(struct bench *bench);
+int idle_round(struct bench *bench);
+int streams_round(struct bench *bench);
 
 /* The operators that workers of startstream, session and exchange need. */
 extern const struct dsmx_extension bench_extensions[];

@@ -3,7 +3,7 @@
  * main.c - dsmx-bench COMMAND: how fast it is, beside how fast it could be
  *
  * `ring` and `latency` measure what lies below the public interface. So this tool, alone among the tools, is linked
- * with the library's objects and may include the headers of base, ring, wait and task; session, startstream and
+ * with the library's objects and may include the headers of base, ring, wait, task and chan; session, startstream and
  * exchange use the public interface only. Its workers are itself.
  */
 #include <errno.h>
@@ -21,6 +21,7 @@ struct command {
 	const char *name;
 	const char *line;
 	int (*round)(struct bench *bench);
+	bool anywhere;
 };
 
 static const struct command commands[] = {
@@ -29,6 +30,8 @@ static const struct command commands[] = {
 	{ "startstream", "from a request to the first rows: hot, parked", startstream_round },
 	{ "session", "open, one query, close, bytes, by workers", session_round },
 	{ "exchange", "rows through each kind", exchange_round },
+	{ "streams", "processor time of a wake, asleep over 128 streams", streams_round },
+	{ "idle", "eight workers, ten seconds, nothing to do", idle_round, true },
 };
 
 enum option { OPT_ROUNDS, OPT_JSON, OPT_WORKERS, OPT_PAGES, OPT_URGENT };
@@ -52,8 +55,8 @@ static const struct args_usage usage = {
 		"Measures a part of dsmx, and in the same round what the machine can do at most.",
 	.options = options,
 	.footer =
-		"Commands: ring, latency, startstream, session, exchange. A ratio is the median of\n"
-		"value / limit of single rounds; q1 and q3 are its quartiles. near, far: whether\n"
+		"Commands: ring, latency, startstream, session, exchange, streams, idle. A ratio is the\n"
+		"median of value / limit of single rounds; q1 and q3 are its quartiles. near, far: whether\n"
 		"both processors shared a cache. Rounds in which that changed are dropped.",
 };
 
@@ -104,9 +107,12 @@ static int be_urgent(void)
 
 static int run(struct bench *bench, const char *name)
 {
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return bench_run(bench, commands[i].round);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(commands[i].name, name) != 0)
+			continue;
+		bench->anywhere = commands[i].anywhere;
+		return bench_run(bench, commands[i].round);
+	}
 	return args_wrong(&usage, "there is no command '%s'", name);
 }
 

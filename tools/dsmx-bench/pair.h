@@ -41,6 +41,14 @@ int pair_line(double *ret_ns);
  */
 int pair_futex(uint64_t pause_ns, double *ret_ns);
 
+/* From a process saying that it goes to sleep until it sleeps for sure. */
+#define PAIR_ASLEEP_NS 60000U
+
+void pair_spin(uint64_t ns);
+
+/* Processor time, in ns, that a process needs to be woken from a futex and to sleep on it again. */
+int pair_futex_cpu(double *ret_ns);
+
 /* GB/s: one copies blocks of @bytes from a hot buffer into @slots blocks in turn, the other adds up every word. */
 int pair_copy(size_t bytes, uint32_t slots, double *ret_gb);
 

@@ -213,10 +213,9 @@ int startstream_turn_make(const void *bytes, size_t len, const struct dsmx_schem
 	turn = calloc(1, sizeof(*turn));
 	if (turn == NULL)
 		return -ENOMEM;
-	turn->op = (struct dsmx_operator){ .ops = &ops,
-		                           .schema = *output,
-		                           .input_count = 2,
-		                           .inputs = { inputs[0], inputs[1] } };
+	turn->op = (struct dsmx_operator){
+		.ops = &ops, .schema = *output, .input_count = 2, .inputs = { inputs[0], inputs[1] }
+	};
 	memcpy(&turn->pause_ns, bytes, len);
 	*ret_operator = &turn->op;
 	return 0;
@@ -235,12 +234,11 @@ static struct dsmx_plan *make_plan(uint64_t pause_ns, int cpu)
 	if (dsmx_plan_new(&plan) != 0)
 		return NULL;
 	for (uint32_t i = 0; i < STREAMS; i++) {
-		struct dsmx_rel *row =
-			dsmx_rel_extension(plan, "one row", &bytes, sizeof(bytes), &schema,
-			                   NULL, 0);
-		struct dsmx_rel *both[] = { dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, row, NULL,
-			                                      0, 1, NULL),
-			                    rel };
+		struct dsmx_rel *row = dsmx_rel_extension(plan, "one row", &bytes, sizeof(bytes),
+		                                          &schema, NULL, 0);
+		struct dsmx_rel *both[] = {
+			dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, row, NULL, 0, 1, NULL), rel
+		};
 
 		rel = i == 0 ? both[0]
 		             : dsmx_rel_extension(plan, "in turn", &pause_ns, sizeof(pause_ns),
@@ -261,8 +259,7 @@ static int run_query(uint64_t pause_ns, int cpu, double *ret_first_us)
 	struct dsmx_query *query = NULL;
 	struct dsmx_query_stats stats;
 	struct dsmx_batch batch;
-	int r = plan == NULL ? -ENOMEM
-	                     : dsmx_query_start(noted.session, plan, NULL, &query, &err);
+	int r = plan == NULL ? -ENOMEM : dsmx_query_start(noted.session, plan, NULL, &query, &err);
 
 	if (r == 0)
 		while ((r = dsmx_query_next_batch(query, -1, &batch, &err)) == 1)
