@@ -26,6 +26,7 @@ enum { false = 0, true = 1 };
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
@@ -37,9 +38,17 @@ enum bpf_map_type {
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct mm_struct;
+
+struct signal_struct {
+	struct mm_struct *oom_mm; /* set when the OOM killer has chosen it */
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
+	int exit_code;
+	struct signal_struct *signal;
 };
 
 #pragma clang attribute pop

@@ -196,6 +196,8 @@ TEST(page_same_layout, "the tracer finds the parts of a page where the library p
 		CHECK_EQ(page.requests, l.requests);
 		CHECK_EQ(page.streams, l.streams);
 		CHECK_EQ(page.phases, l.phases);
+		CHECK_EQ(page.flight, l.flight);
+		CHECK_EQ(page.flight_events, l.flight_events);
 		CHECK_EQ(page.end, l.bytes);
 	}
 }

@@ -21,6 +21,8 @@
  *	struct dsmx_stream_abi[peers][slots]
  *	__u32 log[peers][slots][frames]	release logs: frame ids, in the order in which they came back
  *	struct dsmx_phases_abi		how long the StartStreams of this process took, as a consumer
+ *	struct dsmx_flight_abi		flight recorder
+ *	struct dsmx_flight_event_abi[FLIGHT_EVENTS]
  *
  * Consumer C and producer P of a stream agree on the place by construction: C's request [P][i] is answered
  * by P's stream [C][i]. A word is a generation (upper 56 bits, chosen by the consumer, growing) and a state
@@ -328,6 +330,70 @@ struct dsmx_phases_abi {
 	__u64 buckets[DSMX_PHASES][DSMX_PHASE_BUCKETS];
 };
 DSMX_ABI_ASSERT(sizeof(struct dsmx_phases_abi) == 32 * DSMX_LINE_BYTES, "32 lines");
+
+/*
+ * The flight recorder: the last events of this process, for whoever looks, also after its death: the supervisor
+ * keeps the page of each worker's last incarnation that died. Off, it costs the owner a load and a branch.
+ *
+ * Event number i is in slot i % DSMX_FLIGHT_EVENTS; @written is how many there were, stored after the last one.
+ * While the owner goes on, a reader reads @written, copies slots, and reads @written again: what he has is event
+ * i only if i + DSMX_FLIGHT_EVENTS > @written then.
+ */
+#define DSMX_FLIGHT_EVENTS 4096U
+
+struct dsmx_flight_abi {
+	__u64 written;
+	__u64 reserved[7];
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_flight_abi) == DSMX_LINE_BYTES, "one line");
+
+/* X(name, a, b, meaning): what the two numbers of the event are, "-" for none. Append only. */
+#define DSMX_FLIGHT_KINDS(X)                                                                       \
+	X(send, "-", "-", "asks for a stream")                                                     \
+	X(recv, "-", "-", "is asked for a stream")                                                 \
+	X(start, "-", "-", "starts to produce it")                                                 \
+	X(commit, "rows", "bytes", "publishes a frame")                                            \
+	X(take, "rows", "bytes", "takes a frame")                                                  \
+	X(release, "frame", "bytes", "gives a frame back")                                         \
+	X(fin, "state", "frames", "says the last word of a stream")                                \
+	X(cancel, "-", "frames", "wants no more of a stream")                                      \
+	X(end, "-", "frames", "closes a stream")                                                   \
+	X(park, "kind", "-", "a task waits")                                                       \
+	X(unpark, "kind", "us", "it goes on")                                                      \
+	X(spill, "rows", "bytes", "writes a frame to an overflow file")
+
+#define DSMX_FLIGHT_NUMBER_(name, a, b, meaning) DSMX_FLIGHT_##name,
+enum { DSMX_FLIGHT_KINDS(DSMX_FLIGHT_NUMBER_) DSMX_FLIGHT_KIND_COUNT };
+
+struct dsmx_flight_event_abi {
+	__u64 at_ns; /* CLOCK_MONOTONIC */
+	__u32 query; /* its lower half */
+	__u16 kind;  /* DSMX_FLIGHT_ */
+	__u16 peer;  /* at the other end of the stream; of a park, the process itself */
+	__u16 exchange;
+	__u16 task;
+	__u16 partition;
+	__u16 reserved;
+	__u32 a, b;
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_flight_event_abi) == 32, "two to a line");
+
+/*
+ * The control segment: what those who watch a session ask of it, and the only memory of a session that others
+ * than its processes may write: whoever is the same user, or root. One page, of fixed size, created by the leader
+ * and mapped by all, to be read. Nothing depends on it but what is recorded.
+ */
+#define DSMX_CONTROL_MAGIC 0x6c7274632d786d64ULL /* "dmx-ctrl", little-endian */
+#define DSMX_CONTROL_BYTES 4096U
+
+struct dsmx_control_abi {
+	__u64 magic;
+	__u32 version; /* DSMX_ABI_VERSION */
+	__u32 flight;  /* not 0: the flight recorders are on */
+	__u64 session;
+	__u64 reserved[5];
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_control_abi) == DSMX_LINE_BYTES, "one line");
 
 /*
  * A `wanted` word is crossed when a count goes from at most `wanted` to more. Disarmed, it lies so far behind

@@ -106,6 +106,12 @@ struct dsmx_session_options {
 	/* Standard and strict: NULL-ended files and directories that workers may read, beside plug-ins and system
 	 * libraries: whatever plans scan. */
 	const char *const *read_paths;
+
+	/*
+	 * The flight recorders are on from the start: each process keeps its last few thousand events, frames
+	 * among them, for `dsmx-trace flight`. Also by DSMX_FLIGHT=1, and at any time by `dsmx-trace flight --on`.
+	 */
+	bool flight;
 };
 
 /* What a session will take; bytes of memory, not address space. */

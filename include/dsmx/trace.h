@@ -23,7 +23,7 @@
 #define DSMX_PROBES(X)                                                                                       \
 	X(ss_send, "session query exchange task partition attempt", "a consumer asks for a stream")          \
 	X(ss_recv, "session query exchange task partition attempt", "the Control Service sees the request")  \
-	X(ss_start, "session query exchange task partition peer", "the producer task of the stream runs")    \
+	X(ss_start, "session query exchange task partition attempt", "the producer task of the stream runs") \
 	X(ss_commit, "session query exchange task partition bytes", "its first frame, or its end, is there") \
 	X(ss_read, "session query exchange task partition rows", "the consumer has the first frame or end")  \
 	X(ss_end, "session query exchange task partition frames", "the consumer closes the stream")          \

@@ -25,6 +25,7 @@
  *	SEEN		producer, after those it woke were	whoever walks the wait-for graph, before it
  *			published as awake			looks again whether they are parked
  *	PULSE		process, in each look			supervisor: it moves, or it hangs
+ *	FLIGHT		process, after an event it has recorded	tracer, before it reads the events
  *
  * Two fences (store-load, one on each side) make the wait protocol complete; DESIGN.md calls them by their
  * places. SLEEP stands between a sleeper's `wanted` and its last look, WAKE between a waker's publication
@@ -52,6 +53,7 @@ enum dx_edge {
 	DX_EDGE_PARK,
 	DX_EDGE_SEEN,
 	DX_EDGE_PULSE,
+	DX_EDGE_FLIGHT,
 };
 
 enum dx_fence_place {

@@ -22,8 +22,15 @@
 	void dx_probe_##name(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 DSMX_PROBES(DX_PROBE_DECLARE_)
 
-/* Written by tracers, through the kernel. */
+/*
+ * Written by tracers, through the kernel. selftests/trace_cost_test.c is built without any as well, to compare what
+ * is executed.
+ */
+#ifdef DX_NO_PROBES
+#define DX_PROBE_ON(name) 0
+#else
 #define DX_PROBE_ON(name) DX_UNLIKELY(dx_load_plain(&dx_probe_##name##_semaphore) != 0)
+#endif
 
 /* Up to six arguments, of any integer type. */
 #define DX_PROBE(name, ...) DX_PROBE_SIX_(name, __VA_ARGS__, 0, 0, 0, 0, 0, 0)

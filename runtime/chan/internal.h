@@ -86,6 +86,8 @@ struct dx_mesh {
 	uint32_t slab_waker_count, slab_waker_room;
 	bool any_changed;
 	bool flushing;
+	bool flight_on; /* as of the last look */
+	const struct dsmx_control_abi *control;
 	uint32_t next_error;
 };
 
@@ -136,6 +138,7 @@ struct dx_tx {
 	uint32_t slot;
 	uint64_t generation;
 	uint32_t partition;
+	uint32_t attempt;
 	struct dsmx_stream_abi *stream;
 	uint64_t *word;
 	const struct dsmx_request_abi *request;
@@ -173,6 +176,9 @@ uint32_t dx_mesh_put_error(struct dx_mesh *mesh, uint64_t query, uint32_t exchan
 void dx_peer_died(struct dx_peer *peer);
 /* It broke a rule of the shared memory. */
 void dx_peer_accuse(struct dx_peer *peer, const char *what);
+
+/* --- flight.c --- */
+void dx_flight_look(struct dx_mesh *mesh);
 
 /* --- look.c --- */
 bool dx_mesh_look(struct dx_mesh *mesh);

@@ -29,6 +29,8 @@ struct dx_layout dx_layout(uint32_t peers, uint32_t slots, uint32_t frames, uint
 	l.streams = part(&end, streams * sizeof(struct dsmx_stream_abi));
 	l.logs = part(&end, streams * frames * sizeof(uint32_t));
 	l.phases = part(&end, sizeof(struct dsmx_phases_abi));
+	l.flight = part(&end, sizeof(struct dsmx_flight_abi));
+	l.flight_events = part(&end, DSMX_FLIGHT_EVENTS * sizeof(struct dsmx_flight_event_abi));
 	l.bytes = end;
 	return l;
 }

@@ -28,6 +28,8 @@ struct dx_layout {
 	size_t streams;
 	size_t logs;
 	size_t phases;
+	size_t flight;
+	size_t flight_events;
 	size_t bytes; /* of the page */
 };
 

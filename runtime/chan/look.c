@@ -137,6 +137,7 @@ bool dx_mesh_look(struct dx_mesh *mesh)
 	/* Its line is in the cache, and nobody reads it but now and then: cheaper than asking the time first. */
 	dx_store_release(DX_EDGE_PULSE, &page->pulse, page->pulse + 1);
 
+	dx_flight_look(mesh);
 	dx_mesh_flush(mesh);
 	for (uint32_t i = 0; i < mesh->params.peers; i++)
 		if (mesh->peers[i].attached && !mesh->peers[i].dead)

@@ -135,6 +135,14 @@ void dx_mesh_ring(struct dx_mesh *mesh, uint32_t peer);
 void dx_mesh_flush(struct dx_mesh *mesh);
 
 /*
+ * The control segment, borrowed: from now on each look sees what is asked for there. NULL, as in the beginning:
+ * there is none.
+ */
+void dx_mesh_set_control(struct dx_mesh *mesh, const struct dsmx_control_abi *control);
+/* Are events to be recorded (flight.h)? */
+bool dx_mesh_flight_on(const struct dx_mesh *mesh);
+
+/*
  * An eventfd of @peer's (the leader's) to write to whenever its bell is rung: what dsmx_session_fd() gives
  * where the wait back end has no descriptor of its own. The mesh closes it.
  */

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/probe.h"
+#include "chan/flight.h"
 #include "chan/internal.h"
 #include "chan/phase.h"
 
@@ -20,6 +21,28 @@
 #define PROBE(name, rx, extra)                                                                     \
 	DX_PROBE(name, dx_mesh_page((rx)->mesh)->session, (rx)->request->query,                    \
 	         (rx)->request->exchange, (rx)->request->task, (rx)->request->partition, extra)
+
+__attribute__((cold, noinline)) static void note(const struct dx_rx *rx, uint16_t kind, uint32_t a,
+                                                 uint32_t b)
+{
+	dx_flight_write(rx->mesh, &(struct dsmx_flight_event_abi){
+					  .query = (uint32_t)rx->request->query,
+					  .kind = kind,
+					  .peer = (uint16_t)rx->peer->index,
+					  .exchange = (uint16_t)rx->request->exchange,
+					  .task = (uint16_t)rx->request->task,
+					  .partition = (uint16_t)rx->request->partition,
+					  .a = a,
+					  .b = b,
+				  });
+}
+
+/* An event of this stream, for the flight recorder. */
+#define FLIGHT(name, rx, a, b)                                                                     \
+	do {                                                                                       \
+		if (DX_FLIGHT_ON((rx)->mesh))                                                      \
+			note(rx, DSMX_FLIGHT_##name, (uint32_t)(a), (uint32_t)(b));                \
+	} while (0)
 
 static void set_word(struct dx_rx *rx, uint32_t state)
 {
@@ -100,8 +123,10 @@ static void fill_request(struct dx_rx *rx, const struct dx_stream_key *key, bool
 		dx_store_plain(&rx->peer->own_line->requests, rx->slot + 1);
 	dx_store_plain(&dx_mesh_page(mesh)->start_streams,
 	               dx_mesh_page(mesh)->start_streams + !cancel);
-	if (!cancel)
+	if (!cancel) {
 		PROBE(ss_send, rx, key->attempt);
+		FLIGHT(send, rx, 0, 0);
+	}
 	set_word(rx, cancel ? DSMX_REQUEST_CANCEL : DSMX_REQUEST_START);
 }
 
@@ -279,6 +304,21 @@ static void first_read(struct dx_rx *rx, uint32_t rows)
 	PROBE(ss_read, rx, rows);
 }
 
+/* Called last, so that nothing has to be kept over it: what is off costs its guard, and no more. */
+__attribute__((cold, noinline)) static int noted_take(struct dx_rx *rx,
+                                                      const struct dx_frame_view *frame)
+{
+	note(rx, DSMX_FLIGHT_take, frame->rows, frame->len_bytes);
+	return 1;
+}
+
+__attribute__((cold, noinline)) static int first_take(struct dx_rx *rx,
+                                                      const struct dx_frame_view *frame)
+{
+	first_read(rx, frame->rows);
+	return DX_FLIGHT_ON(rx->mesh) ? noted_take(rx, frame) : 1;
+}
+
 static int take(struct dx_rx *rx, struct dx_frame_view *ret_frame)
 {
 	struct dsmx_descriptor_abi d;
@@ -294,15 +334,15 @@ static int take(struct dx_rx *rx, struct dx_frame_view *ret_frame)
 	rx->held_count++;
 	rx->unpublished_bytes =
 		d.bytes < DX_PUBLISH_BYTES ? rx->unpublished_bytes + d.bytes : DX_PUBLISH_BYTES;
-	if (rx->ring.taken == 1)
-		first_read(rx, d.rows);
 	*ret_frame = (struct dx_frame_view){
 		.bytes = rx->data + d.offset,
 		.len_bytes = d.bytes,
 		.rows = d.rows,
 		.id = d.frame,
 	};
-	return 1;
+	if (rx->ring.taken == 1)
+		return first_take(rx, ret_frame);
+	return DX_FLIGHT_ON(rx->mesh) ? noted_take(rx, ret_frame) : 1;
 }
 
 static int report(const struct dx_rx *rx, struct dsmx_error *err)
@@ -368,7 +408,7 @@ static void mark_dirty(struct dx_rx *rx)
 		dx_list_append(&rx->mesh->rx_dirty, &rx->dirty);
 }
 
-void dx_rx_release(struct dx_rx *rx, uint32_t id)
+static inline void release(struct dx_rx *rx, uint32_t id)
 {
 	if (id >= rx->mesh->layout.frames || rx->held[id] == 0)
 		return;
@@ -390,6 +430,21 @@ void dx_rx_release(struct dx_rx *rx, uint32_t id)
 		(void)dx_rx_look(rx);
 }
 
+__attribute__((cold, noinline)) static void noted_release(struct dx_rx *rx, uint32_t id)
+{
+	if (id < rx->mesh->layout.frames && rx->held[id] != 0)
+		note(rx, DSMX_FLIGHT_release, id, rx->held[id]);
+	release(rx, id);
+}
+
+void dx_rx_release(struct dx_rx *rx, uint32_t id)
+{
+	if (DX_FLIGHT_ON(rx->mesh))
+		noted_release(rx, id);
+	else
+		release(rx, id);
+}
+
 /* A StartStream is over, read or not. */
 static void count_end(struct dx_rx *rx)
 {
@@ -398,6 +453,7 @@ static void count_end(struct dx_rx *rx)
 	if (rx->request->first_read_ns == 0)
 		dx_store_plain(&phases->unread, phases->unread + 1);
 	PROBE(ss_end, rx, rx->ring.taken);
+	FLIGHT(end, rx, 0, rx->ring.taken);
 }
 
 void dx_rx_close(struct dx_rx *rx)
@@ -412,6 +468,7 @@ void dx_rx_close(struct dx_rx *rx)
 			dx_ring_retire(&rx->ring);
 		rx->cancelled = true;
 		PROBE(ss_cancel, rx, rx->peer->index);
+		FLIGHT(cancel, rx, 0, rx->ring.taken);
 		set_word(rx, DSMX_REQUEST_CANCEL);
 	}
 	wait_on(rx);

@@ -14,12 +14,35 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/probe.h"
+#include "chan/flight.h"
 #include "chan/internal.h"
 
 /* A probe of this stream; @extra: what only this probe says. */
 #define PROBE(name, tx, extra)                                                                     \
 	DX_PROBE(name, dx_mesh_page((tx)->mesh)->session, (tx)->stream->query,                     \
 	         (tx)->stream->exchange, (tx)->stream->task, (tx)->partition, extra)
+
+__attribute__((cold, noinline)) static void note(const struct dx_tx *tx, uint16_t kind, uint32_t a,
+                                                 uint32_t b)
+{
+	dx_flight_write(tx->mesh, &(struct dsmx_flight_event_abi){
+					  .query = (uint32_t)tx->stream->query,
+					  .kind = kind,
+					  .peer = (uint16_t)tx->peer->index,
+					  .exchange = (uint16_t)tx->stream->exchange,
+					  .task = (uint16_t)tx->stream->task,
+					  .partition = (uint16_t)tx->partition,
+					  .a = a,
+					  .b = b,
+				  });
+}
+
+/* An event of this stream, for the flight recorder. */
+#define FLIGHT(name, tx, a, b)                                                                     \
+	do {                                                                                       \
+		if (DX_FLIGHT_ON((tx)->mesh))                                                      \
+			note(tx, DSMX_FLIGHT_##name, (uint32_t)(a), (uint32_t)(b));                \
+	} while (0)
 
 static void wait_on(struct dx_tx *tx)
 {
@@ -125,6 +148,7 @@ static void set_final(struct dx_tx *tx, uint32_t state)
 	if (state == DSMX_STREAM_FIN && tx->ring.tail == 0)
 		first_commit(tx, 0);
 	PROBE(ss_fin, tx, state);
+	FLIGHT(fin, tx, state, tx->ring.tail);
 	dx_store_plain(&tx->stream->final_tail, tx->ring.published);
 	dx_store_release(DX_EDGE_STREAM, tx->word, DSMX_WORD(tx->generation, state));
 	dx_mesh_changed(tx->mesh, tx->peer->index);
@@ -191,6 +215,7 @@ int dx_tx_open(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word
 	tx->slot = slot;
 	tx->generation = DSMX_WORD_GENERATION(word);
 	tx->partition = request->partition;
+	tx->attempt = request->attempt;
 	tx->credit_bytes = credit_bytes;
 	if (set_rings(tx, page) < 0 || dx_load_acquire(DX_EDGE_REQUEST, tx->request_word) != word) {
 		int r = tx->sent == NULL || tx->ring.slots == NULL ? -ENOMEM : -ESTALE;
@@ -218,6 +243,7 @@ int dx_tx_open(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word
 		.wanted_taken = DSMX_WANTED_NONE,
 		.wanted_released = DSMX_WANTED_NONE,
 	};
+	FLIGHT(recv, tx, 0, 0);
 	dx_store_release(DX_EDGE_STREAM, tx->word, DSMX_WORD(tx->generation, DSMX_STREAM_RUNNING));
 	dx_mesh_changed(mesh, peer);
 	*ret_tx = tx;
@@ -268,7 +294,8 @@ void dx_tx_started(struct dx_tx *tx)
 	if (tx->stream->start_ns != 0)
 		return;
 	dx_store_plain(&tx->stream->start_ns, dx_now_ns());
-	PROBE(ss_start, tx, tx->peer->index);
+	PROBE(ss_start, tx, tx->attempt);
+	FLIGHT(start, tx, 0, 0);
 }
 
 void dx_tx_set_owner(struct dx_tx *tx, struct dsmx_waker *owner)
@@ -333,6 +360,7 @@ void dx_tx_push(struct dx_tx *tx, struct dx_frame *frame, uint32_t len_bytes, ui
 	tx->outstanding += frame->slab_bytes;
 	if (tx->ring.tail == 0)
 		first_commit(tx, len_bytes);
+	FLIGHT(commit, tx, rows, len_bytes);
 	dx_ring_push(&tx->ring, &d);
 	if (dx_list_empty(&tx->dirty))
 		dx_list_append(&tx->mesh->tx_dirty, &tx->dirty);

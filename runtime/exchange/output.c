@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/probe.h"
+#include "chan/flight.h"
 #include "exchange/internal.h"
 
 int dx_output_init(struct dx_output *o, struct dx_producer *producer, uint32_t partition)
@@ -101,6 +102,26 @@ static int grow_queue(struct dx_output *o)
 	return 0;
 }
 
+/* For the flight recorder. */
+static void note_spill(const struct dx_output *o, uint32_t len_bytes, uint32_t rows)
+{
+	const struct dx_producer *p = o->producer;
+	struct dx_mesh *mesh = p->query->service->mesh;
+
+	if (dx_mesh_flight_on(mesh))
+		dx_flight_write(mesh,
+		                &(struct dsmx_flight_event_abi){
+					.query = (uint32_t)p->query->id,
+					.kind = DSMX_FLIGHT_spill,
+					.peer = (uint16_t)dx_mesh_self(mesh),
+					.exchange = (uint16_t)p->procedure->rel->exchange.number,
+					.task = (uint16_t)p->fragment.task,
+					.partition = (uint16_t)o->partition,
+					.a = rows,
+					.b = len_bytes,
+				});
+}
+
 static int spill(struct dx_output *o, struct dx_frame *frame, uint32_t len_bytes, uint32_t rows)
 {
 	struct dx_producer *p = o->producer;
@@ -110,6 +131,7 @@ static int spill(struct dx_output *o, struct dx_frame *frame, uint32_t len_bytes
 		r = dx_spill_new(&p->query->spill_budget, &o->spill, &p->failure);
 	DX_PROBE(spill, dx_mesh_page(p->query->service->mesh)->session, p->query->id,
 	         p->procedure->rel->exchange.number, p->fragment.task, o->partition, len_bytes);
+	note_spill(o, len_bytes, rows);
 	if (r == 0)
 		r = dx_spill_put(o->spill, frame->bytes, len_bytes, rows, &p->failure);
 	dx_frame_release(frame);

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/order.h"
 #include "base/probe.h"
+#include "chan/flight.h"
 #include "exchange/internal.h"
 
 static struct dx_mesh *mesh_of(const struct dx_producer *p)
@@ -362,12 +363,31 @@ static void count_record(struct dx_producer *p)
 
 /* --- the task ------------------------------------------------------------------------------------------------------ */
 
+/* For the flight recorder. */
+static void note(const struct dx_producer *p, uint16_t event, uint32_t a, uint32_t b)
+{
+	const struct dsmx_task_abi *r = p->record;
+
+	if (dx_mesh_flight_on(mesh_of(p)))
+		dx_flight_write(mesh_of(p), &(struct dsmx_flight_event_abi){
+						    .query = (uint32_t)r->query,
+						    .kind = event,
+						    .peer = (uint16_t)dx_mesh_self(mesh_of(p)),
+						    .exchange = (uint16_t)r->exchange,
+						    .task = (uint16_t)r->task,
+						    .partition = (uint16_t)r->park_partition,
+						    .a = a,
+						    .b = b,
+					    });
+}
+
 static int park(struct dx_producer *p, uint32_t kind)
 {
 	struct dsmx_task_abi *r = p->record;
 
 	DX_PROBE(task_park, dx_mesh_page(mesh_of(p))->session, r->query, r->exchange, r->task, kind,
 	         r->park_partition);
+	note(p, DSMX_FLIGHT_park, kind, 0);
 
 	if (kind == DSMX_PARK_CREDIT || kind == DSMX_PARK_SLAB)
 		r->parks++;
@@ -385,6 +405,8 @@ static void unpark(struct dx_producer *p)
 	DX_PROBE(task_unpark, dx_mesh_page(mesh_of(p))->session, p->record->query,
 	         p->record->exchange, p->record->task, p->record->park_kind,
 	         dx_now_ns() - p->parked_since_ns);
+	note(p, DSMX_FLIGHT_unpark, p->record->park_kind,
+	     (uint32_t)((dx_now_ns() - p->parked_since_ns) / DX_NS_PER_US));
 	if (p->record->park_kind == DSMX_PARK_CREDIT || p->record->park_kind == DSMX_PARK_SLAB)
 		p->record->parked_ns += dx_now_ns() - p->parked_since_ns;
 	p->parked_since_ns = 0;

@@ -254,6 +254,7 @@ static int start_supervisor(struct dsmx_session *session, struct dsmx_error *err
 		return r;
 	}
 	dx_message_put_fd(&message, pidfd);
+	dx_message_put_fd(&message, session->control.fd);
 	r = dx_message_send(sockets[0], &message);
 	(void)close(pidfd);
 	if (r != 0)
@@ -277,6 +278,7 @@ static int make_own(struct dsmx_session *session, struct dsmx_error *err)
 
 	if (r != 0)
 		return r;
+	dx_mesh_set_control(session->mesh, session->control.words);
 	session->info.pages = dx_pages_str(dx_mesh_data_segment(session->mesh)->pages);
 	r = dx_service_new(session->mesh, &options, &session->service, err);
 	if (r == 0)
@@ -322,8 +324,11 @@ static void end_step(struct dsmx_session *session, enum dsmx_open_step step, uin
 
 static int open_processes(struct dsmx_session *session, struct dsmx_error *err)
 {
-	int socket = -1, r;
+	int socket = -1;
+	int r = dx_control_create(session->id, session->options.flight, &session->control, err);
 
+	if (r != 0)
+		return r;
 	if (session->options.workers > 0) {
 		socket = start_supervisor(session, err);
 		if (socket < 0)
@@ -379,6 +384,7 @@ static struct dsmx_session *new_session(const struct dsmx_session_options *optio
 	session->options = *options;
 	session->supervisor.pidfd = -1;
 	session->eventfd = session->epoll = -1;
+	dx_control_init(&session->control);
 	session->extensions[0] = options->extensions;
 	dx_list_init(&session->queries);
 	session->leases.budget_bytes = options->data_bytes / 4;
@@ -480,6 +486,7 @@ void dsmx_session_close(struct dsmx_session *session)
 		(void)close(session->eventfd);
 	if (session->epoll >= 0)
 		(void)close(session->epoll);
+	dx_control_close(&session->control);
 	(void)pthread_mutex_destroy(&session->in_use);
 	free(session);
 }

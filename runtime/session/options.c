@@ -161,6 +161,7 @@ int dx_session_options(const struct dsmx_session_options *options,
                        struct dsmx_session_options *ret_options, struct dsmx_error *err)
 {
 	struct dsmx_session_options o = { 0 };
+	const char *flight;
 	int r;
 
 	if (options == NULL || options->size < offsetof(struct dsmx_session_options, workers))
@@ -168,6 +169,9 @@ int dx_session_options(const struct dsmx_session_options *options,
 		                "options: set size to sizeof(struct dsmx_session_options)");
 	memcpy(&o, options, options->size < sizeof(o) ? options->size : sizeof(o));
 	o.size = sizeof(o);
+	flight = secure_getenv("DSMX_FLIGHT");
+	if (flight != NULL && strcmp(flight, "0") != 0 && flight[0] != '\0')
+		o.flight = true;
 	if (secure_getenv("DSMX_TINY") != NULL)
 		make_tiny(&o);
 	if (o.data_bytes == 0)
@@ -213,8 +217,8 @@ int dsmx_session_estimate(const struct dsmx_session_options *options,
 	e.processes = o.workers == 0 ? 1 : o.workers + 2;
 	e.total_bytes = meshed * (e.page_bytes_per_process + e.data_bytes_per_process) +
 	                (e.processes - 1) * PROCESS_BYTES;
-	/* Two segments, the wait's, an eventfd, dsmx_session_fd()'s; the supervisor's socket and pidfd; two pidfds of each worker. */
-	e.fds = 5 + (o.workers == 0 ? 0 : 2 + 2 * o.workers);
+	/* Two segments, control, the wait's, an eventfd, dsmx_session_fd()'s; the supervisor's socket and pidfd; two pidfds of each worker. */
+	e.fds = 6 + (o.workers == 0 ? 0 : 2 + 2 * o.workers);
 	*ret_estimate = e;
 	return 0;
 }

@@ -21,6 +21,7 @@
 #include "dsmx/session.h"
 #include "exchange/service.h"
 #include "session/lease.h"
+#include "shm/control.h"
 #include "task/task.h"
 #include "worker/cgroup.h"
 #include "worker/handshake.h"
@@ -37,6 +38,7 @@ struct dsmx_session {
 	struct dx_reactor *reactor;
 	struct dx_mesh *mesh;
 	struct dx_service *service;
+	struct dx_control control;
 	const struct dsmx_extension *extensions[2]; /* the leader's, NULL-ended */
 	struct dx_list queries;                     /* query.c's */
 	struct dx_leases leases;

@@ -3,8 +3,8 @@
  * handshake.h - what the processes of a session tell each other, and a process's end of it
  *
  *	from		to		message (message.h), [descriptors]
- *	leader		supervisor	START=protocol, parameters [leader's pidfd]
- *	supervisor	worker		START=protocol, parameters, SELF= EPOCH= [leader's pidfd]
+ *	leader		supervisor	START=protocol, parameters [leader's pidfd, control]
+ *	supervisor	worker		START=protocol, parameters, SELF= EPOCH= [leader's pidfd, control]
  *	worker		supervisor	CONFINED=level and steps, MISSING= [seccomp's listener]
  *	process		supervisor	READY=protocol, EPOCH= PAGES= WAIT= [page, data; the leader's eventfd]
  *	supervisor	process		PEERS=round, PEER=number epoch pid, ... [page, data, pidfd of each;
@@ -40,7 +40,7 @@
 #include "worker/message.h"
 #include "worker/restart.h"
 
-#define DX_PROTOCOL       3
+#define DX_PROTOCOL       4
 #define DX_PLUGINS_MAX    32
 #define DX_READ_PATHS_MAX 64
 #define DX_LEADER_EPOCH   1 /* the workers' are greater */

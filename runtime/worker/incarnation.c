@@ -30,6 +30,7 @@
  * epoch and one pair of segments; none of them is used again.
  */
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -129,6 +130,7 @@ static int send_start(struct dx_worker *worker, int socket)
 	dx_message_start(message);
 	dx_start_put(message, &start);
 	dx_message_put_fd(message, supervisor->leader.fd);
+	dx_message_put_fd(message, supervisor->watchers_fd);
 	return dx_message_send(socket, message);
 }
 
@@ -296,6 +298,16 @@ static void remove_leaf(struct dx_worker *worker)
 	settle(worker);
 }
 
+/* Whoever wants to know what it did last finds its flight recorder here: until the next one ends. */
+static void keep_page(struct dx_worker *worker)
+{
+	if (!worker->offer.ready)
+		return;
+	if (worker->last_page_fd >= 0)
+		(void)close(worker->last_page_fd);
+	worker->last_page_fd = fcntl(worker->offer.page_fd, F_DUPFD_CLOEXEC, 0);
+}
+
 static void reap(struct dx_worker *worker)
 {
 	struct dx_cgroup_usage usage;
@@ -317,6 +329,7 @@ static void reap(struct dx_worker *worker)
 	worker->verdict.restart_ms = restart_ms(worker, worker->verdict.reason);
 	dx_watch_forget(worker);
 	dx_refusal_close(worker);
+	keep_page(worker);
 	dx_offer_close(&worker->offer);
 	dx_supervisor_worker_exited(worker->supervisor, worker);
 	worker->leaf_deadline_ns = now_ns(worker) + LEAF_GIVE_UP;

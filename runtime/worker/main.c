@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "exchange/service.h"
+#include "shm/control.h"
 #include "worker/handshake.h"
 #include "worker/sandbox.h"
 #include "worker/spawn.h"
@@ -31,6 +32,7 @@
 struct worker {
 	struct dx_message start_message;
 	struct dx_start start; /* strings are start_message's */
+	struct dx_control control;
 	struct dx_reactor *reactor;
 	struct dx_mesh *mesh;
 	struct dx_service *service;
@@ -77,7 +79,7 @@ static int load_plugins(struct worker *worker, const struct dsmx_extension *own,
 	return 0;
 }
 
-/* START and the leader's pidfd wait in the socket. */
+/* START, the leader's pidfd and the control segment wait in the socket. */
 static int take_start(struct worker *worker, struct dsmx_error *err)
 {
 	int r = dx_message_recv(DX_CONTROL_FD, &worker->start_message);
@@ -85,9 +87,12 @@ static int take_start(struct worker *worker, struct dsmx_error *err)
 	if (r <= 0)
 		return dx_error(err, r < 0 ? r : -EPIPE, "the supervisor sent no parameters");
 	r = dx_start_get(&worker->start_message, &worker->start, err);
-	if (r == 0 && (worker->start_message.fd_count != 1 || worker->start.self == 0 ||
+	if (r == 0 && (worker->start_message.fd_count != 2 || worker->start.self == 0 ||
 	               worker->start.epoch <= DX_LEADER_EPOCH))
 		r = dx_error(err, -EPROTO, "START is not for a worker");
+	if (r == 0)
+		r = dx_control_attach(worker->start_message.fds[1], worker->start.session,
+		                      &worker->control, err);
 	if (r == 0)
 		worker->leader.fd = dx_message_take_fd(&worker->start_message, 0);
 	dx_message_done(&worker->start_message);
@@ -170,6 +175,7 @@ static int set_up(struct worker *worker, const struct dsmx_extension *own, struc
 	r = dx_mesh_new(worker->reactor, &params, &worker->mesh, err);
 	if (r != 0)
 		return r;
+	dx_mesh_set_control(worker->mesh, worker->control.words);
 	r = dx_mesh_live(worker->mesh);
 	if (r != 0)
 		return dx_error(err, r, "cannot set the liveness words up: %s", dx_strerror(r));
@@ -208,6 +214,7 @@ static void tear_down(struct worker *worker)
 		dx_reactor_remove_source(worker->reactor, &worker->source);
 		dx_reactor_free(worker->reactor);
 	}
+	dx_control_close(&worker->control);
 	if (worker->leader.fd >= 0)
 		(void)close(worker->leader.fd);
 }
@@ -221,6 +228,7 @@ static int worker_main(const struct dsmx_extension *own)
 	if (worker == NULL)
 		return EXIT_FAILED;
 	worker->leader.fd = -1;
+	dx_control_init(&worker->control);
 	worker->source.look = look;
 	if (set_up(worker, own, &err) != 0) {
 		dx_say_failed(DX_CONTROL_FD, &err);

@@ -284,7 +284,7 @@ static int start_workers(struct dx_supervisor *supervisor, struct dsmx_error *er
 	return r;
 }
 
-/* START and the leader's pidfd wait in the socket. */
+/* START, the leader's pidfd and the control segment wait in the socket. */
 static int take_start(struct dx_supervisor *supervisor, struct dsmx_error *err)
 {
 	int r = dx_message_recv(supervisor->control.fd, &supervisor->start_message);
@@ -294,7 +294,7 @@ static int take_start(struct dx_supervisor *supervisor, struct dsmx_error *err)
 		return dx_error(err, r < 0 ? r : -EPIPE, "the leader sent no parameters");
 	r = dx_start_get(&supervisor->start_message, &supervisor->start, err);
 	if (r == 0 &&
-	    (supervisor->start_message.fd_count != 1 ||
+	    (supervisor->start_message.fd_count != 2 ||
 	     dx_message_number(&supervisor->start_message, "LEADER", INT32_MAX, &leader) != 0))
 		r = dx_error(err, -EPROTO, "START names no leader");
 	if (r != 0) {
@@ -305,6 +305,7 @@ static int take_start(struct dx_supervisor *supervisor, struct dsmx_error *err)
 	supervisor->leader = (struct dx_wait_fd){
 		.fd = dx_message_take_fd(&supervisor->start_message, 0),
 	};
+	supervisor->watchers_fd = dx_message_take_fd(&supervisor->start_message, 1);
 	return 0;
 }
 
@@ -316,7 +317,7 @@ static struct dx_supervisor *new_supervisor(int control)
 		return NULL;
 	supervisor->control = (struct dx_wait_fd){ .fd = control };
 	supervisor->leader.fd = -1;
-	supervisor->eventfd = -1;
+	supervisor->eventfd = supervisor->watchers_fd = -1;
 	supervisor->entry.fd = -1;
 	supervisor->last_epoch = DX_LEADER_EPOCH;
 	supervisor->source.look = look;
@@ -337,6 +338,7 @@ static struct dx_supervisor *new_supervisor(int control)
 		dx_cgroup_leaf_init(&worker->leaf);
 		worker->timer.fire = dx_worker_timeout;
 		worker->page.fd = -1;
+		worker->last_page_fd = -1;
 		worker->history.random = dx_now_ns() + i + 1;
 		dx_list_init(&worker->timer.link);
 		dx_offer_close(&worker->offer);
@@ -362,6 +364,11 @@ static void free_supervisor(struct dx_supervisor *supervisor)
 		(void)close(supervisor->eventfd);
 	if (supervisor->leader.fd >= 0)
 		(void)close(supervisor->leader.fd);
+	if (supervisor->watchers_fd >= 0)
+		(void)close(supervisor->watchers_fd);
+	for (uint32_t i = 0; i < DSMX_WORKERS_MAX; i++)
+		if (supervisor->workers[i].last_page_fd >= 0)
+			(void)close(supervisor->workers[i].last_page_fd);
 	if (dx_cgroup_remove(&supervisor->group, dx_now_ns() + GROUP_GIVE_UP) == 0)
 		dx_registry_remove(&supervisor->entry);
 	free(supervisor);

@@ -66,6 +66,7 @@ struct dx_worker {
 	struct dx_verdict verdict; /* of the last incarnation that ended */
 	uint64_t ready_ns;         /* when it became READY; 0: it is not yet */
 	struct dx_restart_history history;
+	int last_page_fd; /* of the last incarnation that ended, for its flight recorder; -1: none */
 	struct dx_segment page; /* watched; base NULL: not mapped */
 	uint32_t pulse;         /* the last that was seen */
 	uint32_t still;         /* looks since it moved */
@@ -81,6 +82,7 @@ struct dx_supervisor {
 	struct dx_wait_fd leader;  /* its pidfd */
 	int leader_pid;
 	int eventfd;
+	int watchers_fd;       /* the control segment, which is passed on; -1: none */
 	struct dx_offer offer; /* the leader's */
 	struct dx_message start_message;
 	struct dx_start start; /* strings are start_message's */

@@ -160,7 +160,8 @@ static void add_phases(struct dsmx_phases *sum, const struct dsmx_phases_abi *p)
 	}
 }
 
-void phases_take(const struct sessions *sessions, struct dsmx_phases *ret_phases)
+void phases_take(const struct sessions *sessions, const struct trace_options *options,
+                 struct dsmx_phases *ret_phases)
 {
 	*ret_phases = (struct dsmx_phases){ .streams = 0 };
 	for (uint32_t i = 0; i < sessions->count; i++)
@@ -168,7 +169,7 @@ void phases_take(const struct sessions *sessions, struct dsmx_phases *ret_phases
 			const struct page *page = &sessions->list[i]->pages[p];
 			struct dsmx_phases_abi phases;
 
-			if (page->base == NULL)
+			if (page->base == NULL || !trace_wants_peer(options, p))
 				continue;
 			phases = page_phases(page);
 			add_phases(ret_phases, &phases);

@@ -15,9 +15,23 @@ static void split_text(FILE *to, const char *name, const struct ss_split *split,
 	uint64_t off_ns = split->blocked_ns + split->waiting_ns;
 	char text[3][HIST_TIME_LEN];
 
-	fprintf(to, "; %s: blocked %s, waiting %s, ran %s", name,
-	        hist_time(split->blocked_ns, text[0]), hist_time(split->waiting_ns, text[1]),
+	fprintf(to, "; %s: blocked %s", name, hist_time(split->blocked_ns, text[0]));
+	if (split->uring_ns > 0)
+		fprintf(to, " (%s of it in io_uring)", hist_time(split->uring_ns, text[0]));
+	fprintf(to, ", waiting %s, ran %s", hist_time(split->waiting_ns, text[1]),
 	        hist_time(all_ns > off_ns ? all_ns - off_ns : 0, text[2]));
+}
+
+/* Of waitpid(2), as the kernel keeps it. */
+static void exit_text(FILE *to, const struct ss_event *e)
+{
+	fprintf(to, "%016" PRIx64 " process %u has ended: ", (uint64_t)e->key.session, e->tgid);
+	if (e->key.partition != 0)
+		fputs("out of memory, ", to);
+	if ((e->value & 0x7f) != 0)
+		fprintf(to, "signal %" PRIu64 "\n", (uint64_t)(e->value & 0x7f));
+	else
+		fprintf(to, "exit code %" PRIu64 "\n", (uint64_t)(e->value >> 8 & 0xff));
 }
 
 /* What is no stream, in words. Their arguments are in the fields of a stream's name: see dsmx/trace.h. */
@@ -27,6 +41,9 @@ static void other_text(FILE *to, const struct ss_event *e)
 	char peer[16];
 
 	switch (e->probe) {
+	case SS_EVENT_exit:
+		exit_text(to, e);
+		break;
 	case DSMX_PROBE_query_start:
 	case DSMX_PROBE_query_end:
 		fprintf(to, "%016" PRIx64 " query %" PRIu64 " %s\n", session,
@@ -46,7 +63,7 @@ static void other_text(FILE *to, const struct ss_event *e)
 		fprintf(to,
 		        "%016" PRIx64 " query %" PRIu64 " %s of stream %u.%u>%u: %" PRId64
 		        ", by thread %u\n",
-		        session, (uint64_t)e->key.query, probe_names[e->probe], e->key.exchange,
+		        session, (uint64_t)e->key.query, event_name(e), e->key.exchange,
 		        e->key.task, e->key.partition, (int64_t)e->value, e->tid);
 		break;
 	}
@@ -85,9 +102,9 @@ void event_json(FILE *to, const struct ss_event *e)
 	        "{\"type\":\"%s\",\"at_ns\":%" PRIu64
 	        ",\"tid\":%u,\"pid\":%u,\"session\":\"%016" PRIx64 "\",\"arguments\":[%" PRIu64
 	        ",%u,%u,%u,%" PRId64 "]",
-	        probe_names[e->probe], (uint64_t)e->at_ns, e->tid, e->tgid,
-	        (uint64_t)e->key.session, (uint64_t)e->key.query, e->key.exchange, e->key.task,
-	        e->key.partition, (int64_t)e->value);
+	        event_name(e), (uint64_t)e->at_ns, e->tid, e->tgid, (uint64_t)e->key.session,
+	        (uint64_t)e->key.query, e->key.exchange, e->key.task, e->key.partition,
+	        (int64_t)e->value);
 	if (event_phases(e, ns)) {
 		fprintf(to, ",\"producer_tid\":%u,\"producer_pid\":%u,\"stamps_ns\":[%" PRIu64,
 		        e->producer_tid, e->producer_tgid, (uint64_t)e->stamps_ns[0]);
@@ -97,9 +114,12 @@ void event_json(FILE *to, const struct ss_event *e)
 		for (int i = 0; i < DSMX_STREAM_PHASES; i++)
 			fprintf(to, ",\"%s_ns\":%" PRIu64, hist_phase_names[i], ns[i]);
 		for (int i = 0; i < SS_SPLITS && e->has_splits; i++)
-			fprintf(to, ",\"%s_blocked_ns\":%" PRIu64 ",\"%s_waiting_ns\":%" PRIu64,
+			fprintf(to,
+			        ",\"%s_blocked_ns\":%" PRIu64 ",\"%s_waiting_ns\":%" PRIu64
+			        ",\"%s_uring_ns\":%" PRIu64,
 			        split_names[i], (uint64_t)e->splits[i].blocked_ns, split_names[i],
-			        (uint64_t)e->splits[i].waiting_ns);
+			        (uint64_t)e->splits[i].waiting_ns, split_names[i],
+			        (uint64_t)e->splits[i].uring_ns);
 	}
 	fputs("}\n", to);
 }
@@ -110,7 +130,8 @@ void event_csv_head(FILE *to)
 	for (int i = 0; i < DSMX_STREAM_PHASES; i++)
 		fprintf(to, ",%s_ns", hist_phase_names[i]);
 	for (int i = 0; i < SS_SPLITS; i++)
-		fprintf(to, ",%s_blocked_ns,%s_waiting_ns", split_names[i], split_names[i]);
+		fprintf(to, ",%s_blocked_ns,%s_waiting_ns,%s_uring_ns", split_names[i],
+		        split_names[i], split_names[i]);
 	fputc('\n', to);
 }
 
@@ -120,9 +141,9 @@ void event_csv(FILE *to, const struct ss_event *e)
 	bool whole = event_phases(e, ns);
 
 	fprintf(to, "%" PRIu64 ",%s,%016" PRIx64 ",%" PRIu64 ",%u,%u,%u,%" PRId64 ",%u,%u,%u",
-	        (uint64_t)e->at_ns, probe_names[e->probe], (uint64_t)e->key.session,
-	        (uint64_t)e->key.query, e->key.exchange, e->key.task, e->key.partition,
-	        (int64_t)e->value, e->tgid, e->tid, e->producer_tgid);
+	        (uint64_t)e->at_ns, event_name(e), (uint64_t)e->key.session, (uint64_t)e->key.query,
+	        e->key.exchange, e->key.task, e->key.partition, (int64_t)e->value, e->tgid, e->tid,
+	        e->producer_tgid);
 	for (int i = 0; i < DSMX_STREAM_PHASES; i++)
 		if (whole)
 			fprintf(to, ",%" PRIu64, ns[i]);
@@ -130,10 +151,11 @@ void event_csv(FILE *to, const struct ss_event *e)
 			fputc(',', to);
 	for (int i = 0; i < SS_SPLITS; i++)
 		if (whole && e->has_splits)
-			fprintf(to, ",%" PRIu64 ",%" PRIu64, (uint64_t)e->splits[i].blocked_ns,
-			        (uint64_t)e->splits[i].waiting_ns);
+			fprintf(to, ",%" PRIu64 ",%" PRIu64 ",%" PRIu64,
+			        (uint64_t)e->splits[i].blocked_ns,
+			        (uint64_t)e->splits[i].waiting_ns, (uint64_t)e->splits[i].uring_ns);
 		else
-			fputs(",,", to);
+			fputs(",,,", to);
 	fputc('\n', to);
 }
 
@@ -202,17 +224,19 @@ static void print_splits(const struct source_sum *sum)
 		"producer's thread, from start to first commit",
 	};
 
-	printf("\n%-9s %10s %10s %10s  of the mean\n", "thread", "blocked", "waiting", "ran");
+	printf("\n%-9s %10s %10s %10s %10s  of the mean\n", "thread", "blocked", "in uring",
+	       "waiting", "ran");
 	for (int i = 0; i < SS_SPLITS; i++) {
-		const struct ss_hist *h = &sum->hists[SS_HIST_PHASES + 3 * i];
-		char text[3][HIST_TIME_LEN];
+		const struct ss_sums *s = &sum->splits[i];
+		char text[SS_PARTS][HIST_TIME_LEN];
 
-		if (h->count == 0)
+		if (s->count == 0)
 			continue;
-		printf("%-9s %10s %10s %10s  %s\n", split_names[i],
-		       hist_time(h[0].sum_ns / h->count, text[0]),
-		       hist_time(h[1].sum_ns / h->count, text[1]),
-		       hist_time(h[2].sum_ns / h->count, text[2]), words[i]);
+		printf("%-9s %10s %10s %10s %10s  %s\n", split_names[i],
+		       hist_time(s->ns[SS_BLOCKED] / s->count, text[0]),
+		       hist_time(s->ns[SS_URING] / s->count, text[1]),
+		       hist_time(s->ns[SS_WAITING] / s->count, text[2]),
+		       hist_time(s->ns[SS_RAN] / s->count, text[3]), words[i]);
 	}
 }
 

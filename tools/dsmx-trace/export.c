@@ -61,7 +61,7 @@ static void chrome_event(FILE *to, const struct ss_event *e, size_t id)
 		fprintf(to,
 		        ",\n{\"ph\":\"i\",\"s\":\"g\",\"cat\":\"dsmx\",\"name\":\"%s\",\"pid\":%u,"
 		        "\"tid\":%u,\"ts\":%.3f}",
-		        probe_names[e->probe], e->tgid, e->tid, us(e->at_ns));
+		        event_name(e), e->tgid, e->tid, us(e->at_ns));
 		return;
 	}
 	slice(to, e, DSMX_STREAM_REQUEST, e->tgid, e->tid);

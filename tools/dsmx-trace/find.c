@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@
 #include "../lib/mem.h"
 #include "trace.h"
 
-#define PAGE_LINK "/memfd:dsmx-page"
+#define PAGE_LINK    "/memfd:dsmx-page"
+#define CONTROL_LINK "/memfd:dsmx-control"
 
 const char *peer_name(uint32_t peer, char buf[16])
 {
@@ -53,9 +55,12 @@ static bool is_known(const struct sessions *sessions, const struct stat *st)
 	for (uint32_t i = 0; i < sessions->count; i++)
 		for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++) {
 			const struct page *page = &sessions->list[i]->pages[p];
+			const struct page *dead = &sessions->list[i]->dead[p];
 
-			if (page->base != NULL && page->device == st->st_dev &&
-			    page->inode == st->st_ino)
+			if ((page->base != NULL && page->device == st->st_dev &&
+			     page->inode == st->st_ino) ||
+			    (dead->base != NULL && dead->device == st->st_dev &&
+			     dead->inode == st->st_ino))
 				return true;
 		}
 	return false;
@@ -84,17 +89,37 @@ static struct session *session_of(struct sessions *sessions, uint64_t id)
 	return s;
 }
 
-/* A later incarnation takes the place of the one before. */
-static void add_page(struct sessions *sessions, struct page *page)
+static bool is_alive(const struct page *page)
 {
-	struct session *s = session_of(sessions, page->head.session);
-	struct page *place = &s->pages[page->head.peer];
+	return page->base != NULL && (kill((pid_t)page->head.pid, 0) == 0 || errno == EPERM);
+}
+
+/* Of those that are gone the last one counts. */
+static void bury(struct session *s, struct page *page)
+{
+	struct page *place = &s->dead[page->head.peer];
 
 	if (place->base != NULL && place->head.epoch > page->head.epoch) {
 		page_close(page);
 		return;
 	}
 	page_close(place);
+	*place = *page;
+	page->base = NULL;
+}
+
+/* A later incarnation takes the place of the one before. */
+static void add_page(struct sessions *sessions, struct page *page)
+{
+	struct session *s = session_of(sessions, page->head.session);
+	struct page *place = &s->pages[page->head.peer];
+
+	if (!is_alive(page) || (place->base != NULL && place->head.epoch > page->head.epoch)) {
+		bury(s, page);
+		return;
+	}
+	if (place->base != NULL)
+		bury(s, place);
 	*place = *page;
 	if (page->head.peers > s->peers)
 		s->peers = page->head.peers;
@@ -106,8 +131,10 @@ static void drop(struct sessions *sessions, uint32_t index)
 {
 	struct session *s = sessions->list[index];
 
-	for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++)
+	for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++) {
 		page_close(&s->pages[p]);
+		page_close(&s->dead[p]);
+	}
 	free(s);
 	sessions->count--;
 	memmove(&sessions->list[index], &sessions->list[index + 1],
@@ -124,6 +151,21 @@ void sessions_fini(struct sessions *sessions)
 
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 
+/* Which session's it is, it says itself. */
+static void look_at_control(struct sessions *sessions, const char *path)
+{
+	struct dsmx_control_abi words;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool good = fd >= 0 && pread(fd, &words, sizeof(words), 0) == sizeof(words) &&
+	            words.magic == DSMX_CONTROL_MAGIC && words.version == DSMX_ABI_VERSION;
+
+	if (fd >= 0)
+		close(fd);
+	if (good)
+		snprintf(session_of(sessions, words.session)->control,
+		         sizeof(sessions->list[0]->control), "%s", path);
+}
+
 static void look_at_fd(struct sessions *sessions, const char *path)
 {
 	char link[64];
@@ -132,6 +174,9 @@ static void look_at_fd(struct sessions *sessions, const char *path)
 	struct stat st;
 	int r;
 
+	if (len >= (ssize_t)strlen(CONTROL_LINK) &&
+	    strncmp(link, CONTROL_LINK, strlen(CONTROL_LINK)) == 0)
+		look_at_control(sessions, path);
 	if (len < (ssize_t)strlen(PAGE_LINK) || strncmp(link, PAGE_LINK, strlen(PAGE_LINK)) != 0)
 		return;
 	if (stat(path, &st) < 0 || is_known(sessions, &st))
@@ -163,9 +208,12 @@ static void look_at_process(struct sessions *sessions, const char *pid)
 	closedir(list);
 }
 
-static bool is_alive(const struct page *page)
+/* Who has died since is not among the living. */
+static void bury_dead(struct session *s)
 {
-	return page->base != NULL && (kill((pid_t)page->head.pid, 0) == 0 || errno == EPERM);
+	for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++)
+		if (s->pages[p].base != NULL && !is_alive(&s->pages[p]))
+			bury(s, &s->pages[p]);
 }
 
 static bool is_wanted(const struct session *s, const struct trace_options *options,
@@ -174,10 +222,11 @@ static bool is_wanted(const struct session *s, const struct trace_options *optio
 	bool wanted = options->pid == 0, alive = false, in_group = options->cgroup == NULL;
 
 	for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++) {
-		const struct page *page = &s->pages[p];
+		const struct page *page = &s->pages[p], *dead = &s->dead[p];
 
-		wanted |= page->base != NULL && page->head.pid == (uint32_t)options->pid;
-		alive |= is_alive(page);
+		wanted |= (page->base != NULL && page->head.pid == (uint32_t)options->pid) ||
+		          (dead->base != NULL && dead->head.pid == (uint32_t)options->pid);
+		alive |= page->base != NULL;
 		in_group |= page->base != NULL && group_has(group, (pid_t)page->head.pid);
 	}
 	return alive && wanted && in_group && (options->session == 0 || options->session == s->id);
@@ -197,6 +246,8 @@ void sessions_find(struct sessions *sessions, const struct trace_options *option
 			look_at_process(sessions, entry->d_name);
 	if (proc != NULL)
 		closedir(proc);
+	for (uint32_t i = sessions->count; i > 0; i--)
+		bury_dead(sessions->list[i - 1]);
 	for (uint32_t i = sessions->count; i > 0; i--)
 		if (!is_wanted(sessions->list[i - 1], options, &group))
 			drop(sessions, i - 1);

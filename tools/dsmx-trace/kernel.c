@@ -39,6 +39,8 @@ struct kernel {
 	struct targets targets;
 	bool multi;
 	bool has_scheduler;
+	bool has_uring;
+	struct sessions sessions; /* that were chosen */
 	uint64_t events;
 	int fds[LINKS_MAX];
 	uint32_t fd_count;
@@ -80,21 +82,40 @@ static __u32 buffer_bytes(const struct trace_options *options)
 	return bytes;
 }
 
-static int load_with(struct kernel *k, bool multi, bool scheduler)
+/* What of it this kernel is asked for: there are kernels without BTF, and some without io_uring. */
+enum depth { DEPTH_PROBES, DEPTH_SCHEDULER, DEPTH_URING };
+
+static void choose(struct kernel *k, enum depth depth)
+{
+	const struct trace_options *o = k->options;
+
+	k->bpf->rodata->only_chosen = trace_chooses(o);
+	k->bpf->rodata->only_exchange = o->stream.exchange;
+	k->bpf->rodata->only_task = o->stream.task;
+	k->bpf->rodata->only_partition = o->stream.partition;
+	k->bpf->rodata->only_process = (__u32)o->worker_pid;
+	k->bpf->rodata->with_events = k->ops->event != NULL;
+	k->bpf->rodata->with_scheduler = depth >= DEPTH_SCHEDULER;
+	k->bpf->rodata->with_causes = k->ops->causes;
+	if (o->buffer_kib != 0)
+		(void)bpf_map__set_max_entries(k->bpf->maps.events, buffer_bytes(o));
+	bpf_program__set_autoload(k->bpf->progs.on_switch, depth >= DEPTH_SCHEDULER);
+	bpf_program__set_autoload(k->bpf->progs.on_waking, depth >= DEPTH_SCHEDULER);
+	bpf_program__set_autoload(k->bpf->progs.on_exit, depth >= DEPTH_SCHEDULER);
+	bpf_program__set_autoload(k->bpf->progs.on_uring, depth >= DEPTH_URING);
+	bpf_map__set_autocreate(k->bpf->maps.accounts, depth >= DEPTH_SCHEDULER);
+	if (!k->ops->causes)
+		(void)bpf_map__set_max_entries(k->bpf->maps.asked, 1);
+}
+
+static int load_with(struct kernel *k, bool multi, enum depth depth)
 {
 	int r;
 
 	k->bpf = startstream_bpf__open();
 	if (k->bpf == NULL)
 		return -errno;
-	k->bpf->rodata->only_session = k->options->session;
-	k->bpf->rodata->with_events = k->ops->event != NULL;
-	k->bpf->rodata->with_scheduler = scheduler;
-	if (k->options->buffer_kib != 0)
-		(void)bpf_map__set_max_entries(k->bpf->maps.events, buffer_bytes(k->options));
-	bpf_program__set_autoload(k->bpf->progs.on_switch, scheduler);
-	bpf_program__set_autoload(k->bpf->progs.on_waking, scheduler);
-	bpf_map__set_autocreate(k->bpf->maps.accounts, scheduler);
+	choose(k, depth);
 	if (multi)
 		bpf_program__set_expected_attach_type(k->bpf->progs.on_probe,
 		                                      (enum bpf_attach_type)TYPE_MULTI);
@@ -105,17 +126,21 @@ static int load_with(struct kernel *k, bool multi, bool scheduler)
 		return r;
 	}
 	k->multi = multi;
-	k->has_scheduler = scheduler;
+	k->has_scheduler = depth >= DEPTH_SCHEDULER;
+	k->has_uring = depth >= DEPTH_URING;
 	return 0;
 }
 
 /* With what the kernel has: the scheduler's times need BTF. */
 static int load(struct kernel *k, bool multi)
 {
-	int r = load_with(k, multi, !k->options->no_scheduler);
+	bool plain = k->options->no_scheduler || k->ops->causes;
+	int r = load_with(k, multi, plain ? DEPTH_PROBES : DEPTH_URING);
 
-	if (r < 0 && r != -EPERM && !k->options->no_scheduler) {
-		r = load_with(k, multi, false);
+	if (r < 0 && r != -EPERM && !plain)
+		r = load_with(k, multi, DEPTH_SCHEDULER);
+	if (r < 0 && r != -EPERM && !plain) {
+		r = load_with(k, multi, DEPTH_PROBES);
 		if (r == 0)
 			fputs("dsmx-trace: note: without the scheduler's times; dsmx-trace doctor tells "
 			      "why\n",
@@ -154,6 +179,24 @@ static __u64 address(const void *p)
 	return (__u64)(uintptr_t)p;
 }
 
+#define BIT(name) (1U << DSMX_PROBE_##name)
+#define CAUSES    (BIT(query_start) | BIT(ss_send) | BIT(ss_start))
+#define PHASES                                                                                     \
+	(BIT(ss_send) | BIT(ss_recv) | BIT(ss_start) | BIT(ss_commit) | BIT(ss_read) | BIT(ss_end))
+/* So many that they cost more than they tell; only to be counted. */
+#define FREQUENT (BIT(ss_fin) | BIT(task_park) | BIT(task_unpark) | BIT(spill))
+
+/* Every probe that is set costs whoever hits it a third of a microsecond. */
+static bool is_wanted(const struct kernel *k, const struct target *t, uint32_t probe)
+{
+	uint32_t wanted = k->ops->causes           ? CAUSES
+	                  : k->options->all_probes ? ~0U
+	                  : k->ops->event == NULL  ? PHASES
+	                                           : ~FREQUENT;
+
+	return t->notes[probe].offset != 0 && (wanted >> probe & 1) != 0;
+}
+
 static int attach_multi(struct kernel *k, const struct target *t)
 {
 	union {
@@ -170,7 +213,7 @@ static int attach_multi(struct kernel *k, const struct target *t)
 	u.attr.semaphores = address(semaphores);
 	u.attr.cookies = address(cookies);
 	for (uint32_t i = 0; i < DSMX_PROBE_COUNT; i++) {
-		if (t->notes[i].offset == 0)
+		if (!is_wanted(k, t, i))
 			continue;
 		offsets[u.attr.count] = t->notes[i].offset;
 		semaphores[u.attr.count] = t->notes[i].semaphore;
@@ -192,7 +235,7 @@ static int attach_each(struct kernel *k, const struct target *t)
 		            .bpf_cookie = i);
 		struct bpf_link *link;
 
-		if (t->notes[i].offset == 0)
+		if (!is_wanted(k, t, i))
 			continue;
 		if (k->link_count == LINKS_MAX)
 			return -E2BIG;
@@ -246,14 +289,42 @@ static int attach_scheduler(struct kernel *k)
 	if (k->bpf->links.on_switch == NULL)
 		return -errno;
 	k->bpf->links.on_waking = bpf_program__attach(k->bpf->progs.on_waking);
-	return k->bpf->links.on_waking == NULL ? -errno : 0;
+	if (k->bpf->links.on_waking == NULL)
+		return -errno;
+	k->bpf->links.on_exit = bpf_program__attach(k->bpf->progs.on_exit);
+	if (k->bpf->links.on_exit == NULL)
+		return -errno;
+	if (k->has_uring)
+		k->bpf->links.on_uring = bpf_program__attach(k->bpf->progs.on_uring);
+	return k->has_uring && k->bpf->links.on_uring == NULL ? -errno : 0;
+}
+
+/* Sessions of the wanted process or group may begin, and end, while we watch. */
+static void choose_sessions(struct kernel *k)
+{
+	const struct trace_options *o = k->options;
+	uint64_t one = 1;
+
+	if (!trace_chooses(o))
+		return;
+	if (o->session != 0)
+		(void)bpf_map_update_elem(bpf_map__fd(k->bpf->maps.chosen), &o->session, &one, 0);
+	if (o->pid == 0 && o->cgroup == NULL)
+		return;
+	sessions_find(&k->sessions, o);
+	for (uint32_t i = 0; i < k->sessions.count; i++)
+		(void)bpf_map_update_elem(bpf_map__fd(k->bpf->maps.chosen),
+		                          &k->sessions.list[i]->id, &one, 0);
 }
 
 /* Everything in place, then armed. Returns 0 or the exit status. */
 static int set_up(struct kernel *k)
 {
-	int r = load(k, true);
+	int r;
 
+	k->targets.files = k->options->files;
+	k->targets.file_count = k->options->file_count;
+	r = load(k, true);
 	if (r == 0)
 		r = attach_new(k);
 	if (r == -EINVAL || r == -EOPNOTSUPP || r == -ENOTSUP) { /* no uprobe_multi */
@@ -261,7 +332,6 @@ static int set_up(struct kernel *k)
 			startstream_bpf__destroy(k->bpf);
 		k->bpf = NULL;
 		targets_fini(&k->targets);
-		k->targets = (struct targets){ .count = 0 };
 		r = load(k, false);
 		if (r == 0)
 			r = attach_new(k);
@@ -281,6 +351,7 @@ static int set_up(struct kernel *k)
 		if (k->ring == NULL)
 			return refuse(-errno);
 	}
+	choose_sessions(k);
 	k->bpf->bss->armed = 1;
 	return 0;
 }
@@ -320,6 +391,21 @@ static void sum_hists(int map, int cpus, struct ss_hist *ret)
 	free(values);
 }
 
+static void sum_splits(int map, int cpus, struct ss_sums *ret)
+{
+	struct ss_sums(*values)[SS_SPLITS] = mem_alloc((size_t)cpus * sizeof(*values));
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(map, &zero, values) == 0)
+		for (int c = 0; c < cpus; c++)
+			for (int i = 0; i < SS_SPLITS; i++) {
+				ret[i].count += values[c][i].count;
+				for (int p = 0; p < SS_PARTS; p++)
+					ret[i].ns[p] += values[c][i].ns[p];
+			}
+	free(values);
+}
+
 static void sum_up(struct kernel *k, struct source_sum *sum)
 {
 	struct bpf_prog_info info = { 0 };
@@ -332,7 +418,9 @@ static void sum_up(struct kernel *k, struct source_sum *sum)
 		return;
 	sum_words(bpf_map__fd(k->bpf->maps.hits), DSMX_PROBE_COUNT, cpus, sum->hits);
 	sum_words(bpf_map__fd(k->bpf->maps.losses), SS_LOSS_COUNT, cpus, sum->losses);
+	sum_words(bpf_map__fd(k->bpf->maps.causes), SS_CAUSE_COUNT, cpus, sum->causes);
 	sum_hists(bpf_map__fd(k->bpf->maps.hists), cpus, sum->hists);
+	sum_splits(bpf_map__fd(k->bpf->maps.split_sums), cpus, sum->splits);
 	if (bpf_obj_get_info_by_fd(bpf_program__fd(k->bpf->progs.on_probe), &info, &len) == 0)
 		sum->misses = info.recursion_misses;
 	while (sum->under_way < SS_FLIGHTS &&
@@ -370,6 +458,7 @@ static void watch(struct kernel *k)
 			break;
 		if (now_ns >= find_ns) {
 			(void)attach_new(k);
+			choose_sessions(k);
 			find_ns = now_ns + FIND_NS;
 		}
 	}
@@ -377,15 +466,19 @@ static void watch(struct kernel *k)
 
 int kernel_try(bool *ret_scheduler)
 {
-	struct trace_options options = { .phase = -1 };
+	struct trace_options options = TRACE_OPTIONS;
 	struct source_ops ops = { .event = NULL };
 	struct kernel k = { .options = &options, .ops = &ops };
 	int r;
 
 	(void)libbpf_set_print(be_silent);
-	r = load_with(&k, true, true);
+	r = load_with(&k, true, DEPTH_URING);
 	if (r < 0)
-		r = load_with(&k, false, false);
+		r = load_with(&k, true, DEPTH_SCHEDULER);
+	if (r < 0)
+		r = load_with(&k, false, DEPTH_SCHEDULER);
+	if (r < 0)
+		r = load_with(&k, false, DEPTH_PROBES);
 	*ret_scheduler = k.has_scheduler;
 	startstream_bpf__destroy(k.bpf);
 	return r;
@@ -414,6 +507,7 @@ int kernel_run(const struct trace_options *options, const struct source_ops *ops
 	ring_buffer__free(k.ring);
 	startstream_bpf__destroy(k.bpf);
 	targets_fini(&k.targets);
+	sessions_fini(&k.sessions);
 	return status;
 }
 

@@ -8,6 +8,7 @@
 #include "../lib/args.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,10 @@ static const struct command {
 	{ "export", export_main,
 	  BIT(FORMAT_JSON) | BIT(FORMAT_CSV) | BIT(FORMAT_CHROME) | BIT(FORMAT_HTML), FORMAT_JSON,
 	  "events for other programs *" },
+	{ "flight", flight_main, LINES, FORMAT_TEXT,
+	  "the last events of each process, also of one that died" },
+	{ "check", check_main, TEXT | BIT(FORMAT_JSON), FORMAT_TEXT,
+	  "whether each producer that started had been asked to *" },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -48,6 +53,9 @@ enum option {
 	OPT_PID,
 	OPT_SESSION,
 	OPT_CGROUP,
+	OPT_WORKER,
+	OPT_STREAM,
+	OPT_FILE,
 	OPT_DURATION,
 	OPT_INTERVAL,
 	OPT_COUNT,
@@ -61,12 +69,18 @@ enum option {
 	OPT_FROM,
 	OPT_OUTPUT,
 	OPT_BUFFER,
+	OPT_ALL,
+	OPT_ON,
+	OPT_OFF,
 };
 
 static const struct args_option options[] = {
 	[OPT_PID] = { "pid", 'p', "PID", "only the session that this process is in" },
 	[OPT_SESSION] = { "session", 's', "ID", "only this session" },
 	[OPT_CGROUP] = { "cgroup", 'g', "DIR", "only sessions with processes in this cgroup" },
+	[OPT_WORKER] = { "worker", 'w', "N", "only this worker, from 0, or 'leader'" },
+	[OPT_STREAM] = { "stream", 'S', "E[.T[>P]]", "only this exchange, task, partition" },
+	[OPT_FILE] = { "file", 0, "FILE", "probes of this program or library only; repeatable *" },
 	[OPT_DURATION] = { "duration", 'd', "SEC", "what happens in so many seconds" },
 	[OPT_INTERVAL] = { "interval", 'i', "SEC", "again at each interval" },
 	[OPT_COUNT] = { "count", 'n', "N", "so many intervals, or samples" },
@@ -80,6 +94,10 @@ static const struct args_option options[] = {
 	[OPT_FROM] = { "from", 0, "FILE", "events of a file that was recorded" },
 	[OPT_OUTPUT] = { "output", 'o', "FILE", "record, export: to this file" },
 	[OPT_BUFFER] = { "buffer", 0, "KIB", "memory for events until they are read (4096)" },
+	[OPT_ALL] = { "all", 0, NULL,
+	              "set frequent probes as well, to be counted: parks, spills *" },
+	[OPT_ON] = { "on", 0, NULL, "flight: switch the recorders on" },
+	[OPT_OFF] = { "off", 0, NULL, "flight: switch them off" },
 	{ 0 },
 };
 
@@ -89,6 +107,9 @@ static const char footer[] =
 	"it needs CAP_BPF and CAP_PERFMON, or a recorded file. Exit status: 0, 1 after an\n"
 	"error or with nothing to trace, 2 after wrong usage, 3 without permission, 4\n"
 	"where this machine or build cannot do it.";
+
+#define FILES_MAX 200U
+static const char *files[FILES_MAX];
 
 static int take_seconds(const struct args *args, const char *name, double *ret_seconds)
 {
@@ -131,6 +152,45 @@ static int take_number(const struct args *args, const char *name, uint64_t most,
 	return args_wrong(args->usage, "%s takes a number from 1, not '%s'", name, args->value);
 }
 
+static int take_worker(const struct args *args, int *ret_peer)
+{
+	uint64_t number;
+
+	if (strcmp(args->value, "leader") == 0) {
+		*ret_peer = DSMX_ABI_LEADER;
+		return 0;
+	}
+	if (args_number(args->value, DSMX_ABI_PEERS - 2, &number) < 0)
+		return args_wrong(args->usage,
+		                  "--worker takes a number from 0, or leader, not '%s'",
+		                  args->value);
+	*ret_peer = (int)number + 1;
+	return 0;
+}
+
+/* As they are printed: "3", "3.0", "3.0>1". */
+static int take_stream(const struct args *args, struct stream_choice *ret)
+{
+	int end = 0, n = sscanf(args->value, "%u%n.%u%n>%u%n", &ret->exchange, &end, &ret->task,
+	                        &end, &ret->partition, &end);
+
+	if (n >= 1 && args->value[end] == '\0' && args->value[0] != '-')
+		return 0;
+	return args_wrong(args->usage,
+	                  "a stream is EXCHANGE, EXCHANGE.TASK or "
+	                  "EXCHANGE.TASK>PARTITION, not '%s'",
+	                  args->value);
+}
+
+static int take_file(const struct args *args, struct trace_options *o)
+{
+	if (o->file_count == FILES_MAX)
+		return args_wrong(args->usage, "at most %u files can be named", FILES_MAX);
+	files[o->file_count++] = args->value;
+	o->files = files;
+	return 0;
+}
+
 static int take_option(const struct args *args, enum option option, struct trace_options *o)
 {
 	static const char *const formats[] = { "text",        "json",   "csv",
@@ -148,6 +208,12 @@ static int take_option(const struct args *args, enum option option, struct trace
 	case OPT_CGROUP:
 		o->cgroup = args->value;
 		return 0;
+	case OPT_WORKER:
+		return take_worker(args, &o->worker);
+	case OPT_STREAM:
+		return take_stream(args, &o->stream);
+	case OPT_FILE:
+		return take_file(args, o);
 	case OPT_DURATION:
 		return take_seconds(args, "--duration", &o->duration_s);
 	case OPT_INTERVAL:
@@ -182,12 +248,43 @@ static int take_option(const struct args *args, enum option option, struct trace
 	case OPT_OUTPUT:
 		o->output = args->value;
 		return 0;
+	case OPT_ALL:
+		o->all_probes = true;
+		return 0;
+	case OPT_ON:
+		o->turn = 1;
+		return 0;
+	case OPT_OFF:
+		o->turn = -1;
+		return 0;
 	}
 	return r;
 }
 
+static int many(const struct sessions *sessions)
+{
+	fprintf(stderr,
+	        "dsmx-trace: %u sessions have such a worker: say which one is meant, with --session "
+	        "or --pid\n",
+	        sessions->count);
+	return EXIT_USAGE;
+}
+
+static int find_worker(const struct session *s, struct trace_options *o)
+{
+	char name[16];
+
+	if (s->pages[o->worker].base != NULL) {
+		o->worker_pid = (pid_t)s->pages[o->worker].head.pid;
+		return 0;
+	}
+	fprintf(stderr, "dsmx-trace: session %016" PRIx64 " has no %s\n", s->id,
+	        peer_name((uint32_t)o->worker, name));
+	return EXIT_ERROR;
+}
+
 /* Probes know sessions, not who is in them. */
-static int find_session_of(struct trace_options *o)
+static int find_session_of(struct trace_options *o, bool probes)
 {
 	struct sessions sessions = { .count = 0 };
 	int status = 0;
@@ -195,10 +292,43 @@ static int find_session_of(struct trace_options *o)
 	sessions_find(&sessions, o);
 	if (sessions.count == 0)
 		status = sessions_none(&sessions, o);
-	else if (sessions.count == 1)
-		o->session = sessions.list[0]->id;
+	else if (probes && sessions.count > 1 && o->worker >= 0)
+		status = many(&sessions);
+	else if (probes && o->worker >= 0)
+		status = find_worker(sessions.list[0], o);
 	sessions_fini(&sessions);
 	return status;
+}
+
+static bool uses_probes(const struct command *command, const struct trace_options *o)
+{
+	return command->main == slow_main || command->main == follow_main ||
+	       command->main == record_main || command->main == export_main ||
+	       command->main == check_main || (command->main == hist_main && o->kernel);
+}
+
+/* What a command cannot do is not left out in silence. */
+static int check_filters(const struct command *command, const struct args_usage *usage,
+                         const struct trace_options *o)
+{
+	bool stream = o->stream.exchange != TRACE_ANY;
+	bool pages = command->main == hist_main && !o->kernel && o->from == NULL;
+
+	if (stream && (command->main == stat_main || command->main == list_main ||
+	               command->main == doctor_main))
+		return args_wrong(usage, "it knows processes, not streams");
+	if (stream && pages)
+		return args_wrong(usage, "histograms of processes are of all their streams: with "
+		                         "--kernel, or --from a recorded file, of some");
+	if (o->worker >= 0 && (command->main == list_main || command->main == doctor_main ||
+	                       command->main == check_main || o->from != NULL))
+		return args_wrong(usage, "it cannot choose by worker%s",
+		                  o->from != NULL ? " in a recorded file" : "");
+	if (o->kernel && command->main != hist_main)
+		return args_wrong(usage, "--kernel is hist's");
+	if (o->turn != 0 && command->main != flight_main)
+		return args_wrong(usage, "--on and --off are flight's");
+	return -1;
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -207,11 +337,12 @@ static int run(const struct command *command, int argc, char **argv)
 	struct args_usage usage = {
 		.command = name, .usage = "[OPTION]...", .options = options, .footer = footer
 	};
-	struct trace_options o = { .phase = -1, .format = command->usual, .min_us = 1000 };
+	struct trace_options o = TRACE_OPTIONS;
 	struct args args;
 	int option, status = -1;
 	char summary[96];
 
+	o.format = command->usual;
 	snprintf(name, sizeof(name), "dsmx-trace %s", command->name);
 	snprintf(summary, sizeof(summary), "Shows %s.", command->line);
 	usage.summary = summary;
@@ -228,7 +359,10 @@ static int run(const struct command *command, int argc, char **argv)
 		status = args_wrong(&usage, "'%s' is too much", args.operands[0]);
 	if (status < 0 && (command->formats & BIT(o.format)) == 0)
 		status = args_wrong(&usage, "it has no such format");
-	if (status < 0 && (o.pid != 0 || o.cgroup != NULL) && (status = find_session_of(&o)) == 0)
+	if (status < 0)
+		status = check_filters(command, &usage, &o);
+	if (status < 0 && o.from == NULL && (o.pid != 0 || o.cgroup != NULL || o.worker >= 0) &&
+	    (status = find_session_of(&o, uses_probes(command, &o))) == 0)
 		status = -1;
 	args_fini(&args);
 	if (status >= 0)

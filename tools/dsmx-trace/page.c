@@ -49,6 +49,8 @@ int page_layout(struct page *page)
 	page->streams = part(&end, streams * sizeof(struct dsmx_stream_abi));
 	(void)part(&end, streams * h->frames * sizeof(uint32_t));
 	page->phases = part(&end, sizeof(struct dsmx_phases_abi));
+	page->flight = part(&end, sizeof(struct dsmx_flight_abi));
+	page->flight_events = part(&end, DSMX_FLIGHT_EVENTS * sizeof(struct dsmx_flight_event_abi));
 	page->end = end;
 	return 0;
 }

@@ -119,7 +119,7 @@ static bool has_ended(void *arg)
 
 int self_look(void)
 {
-	struct trace_options options = { .phase = -1, .duration_s = AT_MOST_S, .quiet = true };
+	struct trace_options options = TRACE_OPTIONS;
 	struct seen seen = { .status = -1 };
 	struct source_ops ops = {
 		.event = count_own, .watching = let_start, .enough = has_ended, .arg = &seen
@@ -127,6 +127,8 @@ int self_look(void)
 	struct source_sum sum;
 	int start[2], traced;
 
+	options.duration_s = AT_MOST_S;
+	options.quiet = true;
 	if (pipe2(start, O_CLOEXEC) != 0)
 		return -1;
 	seen.child = fork();

@@ -37,6 +37,13 @@ const char *const probe_names[DSMX_PROBE_COUNT] = {
 	DSMX_PROBES(NAME)
 #undef NAME
 };
+const char *event_name(const struct ss_event *e)
+{
+	return e->probe == SS_EVENT_exit      ? "exit"
+	       : e->probe == SS_EVENT_unasked ? "unasked"
+	                                      : probe_names[e->probe];
+}
+
 const char *const split_names[SS_SPLITS] = { "consumer", "spawn", "first" };
 
 bool event_phases(const struct ss_event *e, uint64_t ret_ns[DSMX_STREAM_PHASES])
@@ -101,6 +108,8 @@ static void add_event(struct source_sum *sum, const struct ss_event *e)
 	static const int phase_of[SS_SPLITS] = { DSMX_STREAM_TOTAL, DSMX_STREAM_SPAWN,
 		                                 DSMX_STREAM_FIRST };
 
+	if (event_is_extra(e->probe))
+		return;
 	sum->hits[e->probe]++;
 	if (!event_phases(e, ns))
 		return;
@@ -113,9 +122,13 @@ static void add_event(struct source_sum *sum, const struct ss_event *e)
 		uint64_t off_ns = e->splits[i].blocked_ns + e->splits[i].waiting_ns;
 		uint64_t all_ns = ns[phase_of[i]];
 
-		add(&sum->hists[SS_HIST_PHASES + 3 * i], e->splits[i].blocked_ns);
-		add(&sum->hists[SS_HIST_PHASES + 3 * i + 1], e->splits[i].waiting_ns);
-		add(&sum->hists[SS_HIST_PHASES + 3 * i + 2], all_ns > off_ns ? all_ns - off_ns : 0);
+		struct ss_sums *sums = &sum->splits[i];
+
+		sums->count++;
+		sums->ns[SS_BLOCKED] += e->splits[i].blocked_ns;
+		sums->ns[SS_WAITING] += e->splits[i].waiting_ns;
+		sums->ns[SS_RAN] += all_ns > off_ns ? all_ns - off_ns : 0;
+		sums->ns[SS_URING] += e->splits[i].uring_ns;
 	}
 }
 
@@ -128,7 +141,7 @@ static bool add_tail(struct source_sum *sum, const struct ss_event *e)
 	else if (e->probe == RECORD_WAITING)
 		sum->under_way = e->value;
 	else
-		return e->probe < DSMX_PROBE_COUNT;
+		return e->probe < DSMX_PROBE_COUNT || event_is_extra(e->probe);
 	return false;
 }
 
@@ -154,7 +167,9 @@ static int replay(const struct trace_options *options, const struct source_ops *
 	}
 	while (fread(&e, sizeof(e), 1, file) == 1) {
 		if (!add_tail(sum, &e) ||
-		    (options->session != 0 && e.key.session != options->session))
+		    (options->session != 0 && e.key.session != options->session) ||
+		    (e.probe <= DSMX_PROBE_ss_nak &&
+		     !trace_wants_stream(options, e.key.exchange, e.key.task, e.key.partition)))
 			continue;
 		if (options->count > 0 && events == options->count)
 			continue;

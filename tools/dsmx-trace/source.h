@@ -15,7 +15,9 @@ struct source_sum {
 	uint64_t losses[SS_LOSS_COUNT];
 	uint64_t misses;    /* probes that the kernel skipped, as one was being served already */
 	uint64_t under_way; /* StartStreams still unread in the end */
+	uint64_t causes[SS_CAUSE_COUNT];
 	struct ss_hist hists[SS_HISTS];
+	struct ss_sums splits[SS_SPLITS];
 };
 
 struct source_ops {
@@ -23,6 +25,7 @@ struct source_ops {
 	void (*watching)(void *arg); /* what happens from now on is seen */
 	bool (*enough)(void *arg);   /* asked now and then: is it? */
 	void *arg;
+	bool causes; /* look for the causes of producers' starts, and for nothing else */
 };
 
 /*
@@ -63,6 +66,14 @@ int export_main(const struct trace_options *options);
 int kernel_hist_main(const struct trace_options *options);
 
 /* --- writers of export.c's formats ------------------------------------------------------------------------------------ */
+
+/* "ss_read", "exit"; every event of a source has one. */
+const char *event_name(const struct ss_event *event);
+/* An event that is no probe's. */
+static inline bool event_is_extra(uint32_t probe)
+{
+	return probe == SS_EVENT_exit || probe == SS_EVENT_unasked;
+}
 
 void event_text(FILE *to, const struct ss_event *event);
 void event_json(FILE *to, const struct ss_event *event);

@@ -13,6 +13,9 @@
 #define SS_BUCKETS 48
 #define SS_EVENTS  (1U << 22) /* bytes of the buffer of events */
 #define SS_FLIGHTS 16384U     /* StartStreams under way that are remembered */
+#define SS_ASKED   65536U     /* StartStreams remembered for their starts */
+#define SS_CHOSEN  256U       /* sessions that can be chosen at once */
+#define SS_ANY     0xffffffffU
 
 /* A stream: it is asked for once. */
 struct ss_key {
@@ -21,13 +24,30 @@ struct ss_key {
 	__u32 exchange;
 	__u32 task;
 	__u32 partition;
-	__u32 reserved;
+	__u32 reserved; /* 0; of a cause, the attempt */
 };
 
 /* What became of a thread's time: asleep; ready, but without a CPU. The rest it ran. */
 struct ss_split {
 	__u64 blocked_ns;
 	__u64 waiting_ns;
+	__u64 uring_ns; /* of blocked: in io_uring_enter(2), where a reactor waits for work */
+};
+enum { SS_BLOCKED, SS_WAITING, SS_RAN, SS_URING, SS_PARTS };
+
+/* Events that are no probes. */
+#define SS_EVENT_exit                                                                              \
+	0x100U /* key.task, a process, has ended: value its wait status; key.partition: by OOM */
+#define SS_EVENT_unasked                                                                           \
+	0x101U /* a producer started a stream that nobody had asked for; value the attempt */
+
+/* Producer starts, by whether somebody had asked. */
+enum {
+	SS_CAUSE_sent, /* StartStreams */
+	SS_CAUSE_asked,
+	SS_CAUSE_unasked,
+	SS_CAUSE_unwatched, /* in a session whose beginning was not seen */
+	SS_CAUSE_COUNT,
 };
 
 /* Of which thread in which phase: a stream has four. */
@@ -55,8 +75,13 @@ struct ss_event {
 
 /* Histograms, one set for each CPU. */
 enum {
-	SS_HIST_PHASES = 5, /* as dsmx_phase; then for each split blocked, waiting, running */
-	SS_HISTS = SS_HIST_PHASES + 3 * SS_SPLITS,
+	SS_HISTS = 5, /* as dsmx_phase */
+};
+
+/* How the time of a split's threads fell into parts, of all streams. */
+struct ss_sums {
+	__u64 count;
+	__u64 ns[SS_PARTS];
 };
 
 struct ss_hist {

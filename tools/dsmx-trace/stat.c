@@ -31,13 +31,15 @@ static bool next_sample(struct pace *pace)
 	return sleep_until(due_ns);
 }
 
-static size_t take_all(const struct sessions *sessions, struct counts **ret_counts)
+static size_t take_all(const struct sessions *sessions, const struct trace_options *options,
+                       struct counts **ret_counts)
 {
 	size_t count = 0;
 
 	for (uint32_t i = 0; i < sessions->count; i++)
 		for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++)
-			if (sessions->list[i]->pages[p].base != NULL) {
+			if (sessions->list[i]->pages[p].base != NULL &&
+			    trace_wants_peer(options, p)) {
 				*ret_counts =
 					mem_resize(*ret_counts, (count + 1) * sizeof(**ret_counts));
 				counts_take(sessions->list[i], p, &(*ret_counts)[count++]);
@@ -59,7 +61,7 @@ int stat_main(const struct trace_options *options)
 			status = sessions_none(&sessions, options);
 		if (sessions.count == 0)
 			break;
-		count = take_all(&sessions, &counts);
+		count = take_all(&sessions, options, &counts);
 		write_counts(stdout, options, counts, count, pace.taken == 0);
 	} while (next_sample(&pace));
 	free(counts);
@@ -92,12 +94,12 @@ int hist_main(const struct trace_options *options)
 		paced.interval_s = paced.duration_s;
 	if (paced.count > 0)
 		paced.count++; /* intervals, of which each has two ends */
-	phases_take(&sessions, &before);
+	phases_take(&sessions, options, &before);
 	if (paced.interval_s == 0)
 		write_phases(stdout, options, &before, true);
 	while (next_sample(&pace)) {
 		sessions_find(&sessions, options);
-		phases_take(&sessions, &now);
+		phases_take(&sessions, options, &now);
 		grown = now;
 		if (now.streams < before.streams) /* a session has ended */
 			before = (struct dsmx_phases){ .streams = 0 };

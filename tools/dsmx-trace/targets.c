@@ -68,6 +68,24 @@ static void look_at_mapping(struct targets *targets, const char *pid, const char
 	add(targets, &t);
 }
 
+/* Whether or not a process has it mapped yet. */
+static void look_at_file(struct targets *targets, const char *path)
+{
+	struct target t = { .has_probes = false };
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return;
+	t.device = st.st_dev;
+	t.inode = st.st_ino;
+	if (is_known(targets, t.device, t.inode))
+		return;
+	snprintf(t.name, sizeof(t.name), "%s", path);
+	snprintf(t.path, sizeof(t.path), "%s", path);
+	t.has_probes = note_read(path, targets->site, t.notes) > 0;
+	add(targets, &t);
+}
+
 static void look_at_process(struct targets *targets, const char *pid)
 {
 	char path[64], line[1024];
@@ -83,12 +101,15 @@ static void look_at_process(struct targets *targets, const char *pid)
 
 uint32_t targets_find(struct targets *targets)
 {
-	DIR *proc = opendir("/proc");
+	DIR *proc = targets->files == NULL ? opendir("/proc") : NULL;
 	struct dirent *entry;
 	uint32_t found = 0;
 
 	targets->site = note_best_site();
-	look_at_process(targets, "self");
+	for (uint32_t i = 0; i < targets->file_count; i++)
+		look_at_file(targets, targets->files[i]);
+	if (targets->files == NULL)
+		look_at_process(targets, "self");
 	while (proc != NULL && (entry = readdir(proc)) != NULL)
 		if (isdigit((unsigned char)entry->d_name[0]))
 			look_at_process(targets, entry->d_name);
@@ -103,4 +124,5 @@ void targets_fini(struct targets *targets)
 {
 	free(targets->list);
 	targets->list = NULL;
+	targets->count = targets->room = targets->odd = 0;
 }

@@ -21,6 +21,8 @@ struct target {
 };
 
 struct targets {
+	const char *const *files; /* these and no others; NULL: whatever there is */
+	uint32_t file_count;
 	enum note_site site;
 	uint32_t count, room;
 	struct target *list; /* every mapped file, so that each is read once */

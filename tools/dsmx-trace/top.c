@@ -5,6 +5,8 @@
  *	p  processes: counters, those that grow as rates		t  tasks: what each waits for
  *	s  streams: what is under way in each			h  phases of StartStreams since the start
  *	< >  sort by another column	r  reverse	/  filter	space  pause	q  quit
+ *	up, down  choose a row		enter  go down into it: from a process to its streams, from a stream to its
+ *	phases				escape, backspace  back up
  *
  * A view is a function that makes rows of cells; sorting, filtering and drawing know nothing else. So the same
  * rows are drawn to the screen, and written as text where standard output is no terminal.
@@ -21,7 +23,8 @@
 #include "trace.h"
 #include "view.h"
 
-#define NS_PER_S 1000000000ULL
+#define NS_PER_S  1000000000ULL
+#define DEPTH_MAX 4
 
 struct top {
 	const struct trace_options *options;
@@ -36,12 +39,19 @@ struct top {
 	uint64_t interval_ns;
 	uint64_t taken;
 	int scroll;
+	int chosen; /* row of those that match */
+	int depth;
+	struct level {
+		enum view_kind which;
+		struct view_scope scope;
+	} levels[DEPTH_MAX]; /* above this one */
+	struct view_scope scope;
 };
 
 static void take(struct top *top)
 {
 	sessions_find(&top->sessions, top->options);
-	view_take(&top->view, top->which, &top->sessions);
+	view_take(&top->view, top->which, &top->sessions, top->options, &top->scope);
 	top->taken++;
 }
 
@@ -52,12 +62,43 @@ static void arrange(struct top *top)
 
 /* --- drawing ------------------------------------------------------------------------------------------------------ */
 
+/* Where we have gone down to. */
+static void draw_scope(const struct top *top)
+{
+	const struct view_scope *s = &top->scope;
+	char name[16];
+
+	if (s->session != 0)
+		printw("  > %016" PRIx64, s->session);
+	if (s->exchange != TRACE_ANY)
+		printw(" > q%" PRIu64 " %u.%u>%u", s->query, s->exchange, s->task, s->partition);
+	else if (s->peer >= 0)
+		printw(" > %s", peer_name((uint32_t)s->peer, name));
+}
+
+static void draw_row(const struct top *top, const struct view_row *row, int y, int columns,
+                     bool chosen)
+{
+	int x = 0;
+
+	if (chosen)
+		attron(A_BOLD | A_UNDERLINE);
+	for (int c = 0; c < top->view.column_count && x < columns; c++) {
+		const struct view_column *column = &top->view.columns[c];
+
+		mvprintw(y, x, column->left ? "%-*.*s" : "%*.*s", column->width, column->width,
+		         row->cells[c].text);
+		x += column->width + 1;
+	}
+	attroff(A_BOLD | A_UNDERLINE);
+}
+
 static void draw_head(const struct top *top)
 {
 	struct dsmx_phases phases;
 	char text[2][HIST_TIME_LEN];
 
-	phases_take(&top->sessions, &phases);
+	phases_take(&top->sessions, top->options, &phases);
 	mvprintw(0, 0, "dsmx-trace %s: %u sessions, %" PRIu64 " StartStreams",
 	         view_names[top->which], top->sessions.count, phases.streams);
 	if (phases.streams > 0)
@@ -70,6 +111,7 @@ static void draw_head(const struct top *top)
 		                 text[1]));
 	if (top->paused)
 		printw("  [paused]");
+	draw_scope(top);
 	if (top->typing || top->filter[0] != '\0')
 		mvprintw(1, 0, "filter: %s%s", top->filter, top->typing ? "_" : "");
 	else
@@ -79,12 +121,28 @@ static void draw_head(const struct top *top)
 		                 : "");
 }
 
+/* The chosen row is one that is there, and on the screen. */
+static void keep_in_sight(struct top *top, int room)
+{
+	int matching = 0;
+
+	for (size_t r = 0; r < top->view.row_count; r++)
+		matching += view_matches(&top->view, &top->view.rows[r], top->filter);
+	if (top->chosen >= matching)
+		top->chosen = matching > 0 ? matching - 1 : 0;
+	if (top->scroll > top->chosen)
+		top->scroll = top->chosen;
+	if (room > 0 && top->chosen >= top->scroll + room)
+		top->scroll = top->chosen - room + 1;
+}
+
 static void draw(struct top *top)
 {
 	const struct view *view = &top->view;
-	int lines, columns, y = 3, x = 0, skipped = 0;
+	int lines, columns, y = 3, x = 0, matching = 0;
 
 	getmaxyx(stdscr, lines, columns);
+	keep_in_sight(top, lines - 4);
 	erase();
 	draw_head(top);
 	attron(A_REVERSE);
@@ -101,21 +159,15 @@ static void draw(struct top *top)
 	for (size_t r = 0; r < view->row_count && y < lines - 1; r++) {
 		const struct view_row *row = &view->rows[r];
 
-		if (!view_matches(view, row, top->filter) || skipped++ < top->scroll)
+		if (!view_matches(view, row, top->filter))
 			continue;
-		x = 0;
-		for (int c = 0; c < view->column_count && x < columns; c++) {
-			const struct view_column *column = &view->columns[c];
-
-			mvprintw(y, x, column->left ? "%-*.*s" : "%*.*s", column->width,
-			         column->width, row->cells[c].text);
-			x += column->width + 1;
-		}
-		y++;
+		if (matching >= top->scroll)
+			draw_row(top, row, y++, columns, matching == top->chosen);
+		matching++;
 	}
 	mvprintw(lines - 1, 0, "%.*s", columns - 1,
-	         "p processes  t tasks  s streams  h phases  < > sort  r reverse  / filter  "
-	         "space pause  q quit");
+	         "p processes  t tasks  s streams  h phases  enter down  esc up  < > sort  "
+	         "r reverse  / filter  space pause  q quit");
 	refresh();
 }
 
@@ -138,8 +190,49 @@ static void type(struct top *top, int key)
 static void show(struct top *top, enum view_kind which)
 {
 	top->which = which;
-	top->scroll = 0;
+	top->scroll = top->chosen = 0;
 	take(top);
+}
+
+/* Another view, of everything again. */
+static void show_all(struct top *top, enum view_kind which)
+{
+	top->depth = 0;
+	top->scope = VIEW_EVERYTHING;
+	show(top, which);
+}
+
+static const struct view_row *chosen_row(const struct top *top)
+{
+	int matching = 0;
+
+	for (size_t r = 0; r < top->view.row_count; r++)
+		if (view_matches(&top->view, &top->view.rows[r], top->filter) &&
+		    matching++ == top->chosen)
+			return &top->view.rows[r];
+	return NULL;
+}
+
+/* From a process or task to the streams of its process, from a stream to all that is known of it. */
+static void go_down(struct top *top)
+{
+	const struct view_row *row = chosen_row(top);
+
+	if (row == NULL || row->scope.session == 0 || top->depth == DEPTH_MAX)
+		return;
+	top->levels[top->depth++] = (struct level){ top->which, top->scope };
+	top->scope = row->scope;
+	top->filter[0] = '\0';
+	show(top, top->which == VIEW_STREAMS ? VIEW_STREAM : VIEW_STREAMS);
+}
+
+static void go_up(struct top *top)
+{
+	if (top->depth == 0)
+		return;
+	top->depth--;
+	top->scope = top->levels[top->depth].scope;
+	show(top, top->levels[top->depth].which);
 }
 
 static void move_sort(struct top *top, int by)
@@ -160,16 +253,16 @@ static bool handle(struct top *top, int key)
 	case 'q':
 		return false;
 	case 'p':
-		show(top, VIEW_PROCESSES);
+		show_all(top, VIEW_PROCESSES);
 		break;
 	case 't':
-		show(top, VIEW_TASKS);
+		show_all(top, VIEW_TASKS);
 		break;
 	case 's':
-		show(top, VIEW_STREAMS);
+		show_all(top, VIEW_STREAMS);
 		break;
 	case 'h':
-		show(top, VIEW_PHASES);
+		show_all(top, VIEW_PHASES);
 		break;
 	case '<':
 		move_sort(top, -1);
@@ -188,10 +281,19 @@ static bool handle(struct top *top, int key)
 		top->paused = !top->paused;
 		break;
 	case KEY_DOWN:
-		top->scroll += (size_t)top->scroll + 1 < top->view.row_count;
+		top->chosen++;
 		break;
 	case KEY_UP:
-		top->scroll -= top->scroll > 0;
+		top->chosen -= top->chosen > 0;
+		break;
+	case '\n':
+	case KEY_ENTER:
+		go_down(top);
+		break;
+	case 27: /* escape */
+	case KEY_BACKSPACE:
+	case 127:
+		go_up(top);
 		break;
 	default: /* KEY_RESIZE is drawn like any other */
 		break;
@@ -269,7 +371,7 @@ static int start(struct top *top)
 		snprintf(top->filter, sizeof(top->filter), "%s", o->filter);
 	top->interval_ns = (uint64_t)((o->interval_s > 0 ? o->interval_s : 1) * (double)NS_PER_S);
 	sessions_find(&top->sessions, o);
-	view_take(&top->view, VIEW_PROCESSES, &top->sessions);
+	view_take(&top->view, VIEW_PROCESSES, &top->sessions, o, &top->scope);
 	if (o->sort == NULL)
 		return EXIT_OK;
 	for (int c = 0; c < top->view.column_count; c++)
@@ -286,7 +388,7 @@ static int start(struct top *top)
 
 int top_main(const struct trace_options *options)
 {
-	struct top top = { .options = options };
+	struct top top = { .options = options, .scope = VIEW_EVERYTHING };
 	int status = start(&top);
 
 	if (status == EXIT_OK && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO)) {

@@ -17,6 +17,8 @@
  *	source.c	the same from a recorded file, and recording
  *	event.c		events as lines; slow, follow, hist --kernel
  *	export.c html.c	events for other programs
+ *	flight.c	what the flight recorders have
+ *	check.c		was every producer's start asked for?
  *	self.c		a StartStream of our own: do probes fire?
  */
 #ifndef DSMX_TRACE_TOOL_H
@@ -48,6 +50,12 @@ enum format {
 	FORMAT_HTML,
 };
 
+/* One stream, or several: TRACE_ANY for what may be anything. */
+#define TRACE_ANY UINT32_MAX
+struct stream_choice {
+	uint32_t exchange, task, partition;
+};
+
 struct trace_options {
 	pid_t pid;          /* 0: any */
 	uint64_t session;   /* 0: any */
@@ -61,12 +69,48 @@ struct trace_options {
 	const char *filter;
 	bool kernel; /* by probes instead of pages */
 	bool no_scheduler;
-	bool quiet; /* do not say that it watches */
+	bool all_probes; /* those that only are counted, too */
+	bool quiet;      /* do not say that it watches */
+	int turn;        /* flight: 1: on, -1: off */
 	uint64_t min_us;
 	uint64_t buffer_kib; /* 0: as the programs have it */
 	const char *from;    /* a recorded file instead of the kernel */
 	const char *output;  /* NULL: standard output */
+	struct stream_choice stream;
+	int worker;               /* DSMX_ABI_LEADER, 1 ..: a peer's number; -1: any */
+	pid_t worker_pid;         /* of probes: its process; 0: any */
+	const char *const *files; /* to look for probes in these alone; NULL: in all that run */
+	uint32_t file_count;
 };
+#define TRACE_OPTIONS                                                                              \
+	{                                                                                          \
+		.phase = -1, .min_us = 1000, .worker = -1, .stream = {                             \
+			TRACE_ANY,                                                                 \
+			TRACE_ANY,                                                                 \
+			TRACE_ANY                                                                  \
+		}                                                                                  \
+	}
+
+/* Are only some sessions wanted? */
+static inline bool trace_chooses(const struct trace_options *o)
+{
+	return o->session != 0 || o->pid != 0 || o->cgroup != NULL;
+}
+
+static inline bool trace_wants_stream(const struct trace_options *o, uint32_t exchange,
+                                      uint32_t task, uint32_t partition)
+{
+	const struct stream_choice *s = &o->stream;
+
+	return (s->exchange == TRACE_ANY || s->exchange == exchange) &&
+	       (s->task == TRACE_ANY || s->task == task) &&
+	       (s->partition == TRACE_ANY || s->partition == partition);
+}
+
+static inline bool trace_wants_peer(const struct trace_options *o, uint32_t peer)
+{
+	return o->worker < 0 || (uint32_t)o->worker == peer;
+}
 
 /* --- page.c ----------------------------------------------------------------------------------------------------- */
 
@@ -78,7 +122,8 @@ struct page {
 	ino_t inode;
 	struct dsmx_page_abi
 		head; /* as it was when it was mapped: the first line does not change */
-	size_t bells, tasks, request_words, stream_words, requests, streams, phases, end;
+	size_t bells, tasks, request_words, stream_words, requests, streams, phases, flight,
+		flight_events, end;
 };
 
 /* Where the parts are, from the numbers in page->head. Returns 0, or -EBADMSG for numbers over the limits. */
@@ -112,6 +157,9 @@ struct session {
 	pid_t leader;
 	uint32_t peers;
 	struct page pages[DSMX_ABI_PEERS]; /* by peer; base NULL: not seen */
+	struct page dead
+		[DSMX_ABI_PEERS]; /* of incarnations that are gone, if their supervisor kept it */
+	char control[64];         /* where its control segment can be opened; "": not seen */
 };
 
 struct sessions {
@@ -168,7 +216,8 @@ int counter_find(const char *name); /* -1: there is none of that name */
 void counts_take(const struct session *session, uint32_t peer, struct counts *ret_counts);
 
 /* Of all processes of @sessions; the longest of each phase is the longest of all. */
-void phases_take(const struct sessions *sessions, struct dsmx_phases *ret_phases);
+void phases_take(const struct sessions *sessions, const struct trace_options *options,
+                 struct dsmx_phases *ret_phases);
 
 /* --- how numbers leave ------------------------------------------------------------------------------------------- */
 
@@ -194,5 +243,7 @@ int hist_main(const struct trace_options *options);
 int top_main(const struct trace_options *options);
 int why_main(const struct trace_options *options);
 int doctor_main(const struct trace_options *options);
+int check_main(const struct trace_options *options);
+int flight_main(const struct trace_options *options);
 
 #endif /* DSMX_TRACE_TOOL_H */

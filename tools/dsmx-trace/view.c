@@ -13,7 +13,7 @@
 
 #define NS_PER_S 1e9
 
-const char *const view_names[VIEW_COUNT] = { "processes", "tasks", "streams", "phases" };
+const char *const view_names[VIEW_COUNT] = { "processes", "tasks", "streams", "phases", "stream" };
 
 /* --- rows and cells ------------------------------------------------------------------------------------------------- */
 
@@ -27,7 +27,16 @@ static struct view_row *add_row(struct view *view)
 	}
 	row = &view->rows[view->row_count++];
 	memset(row, 0, sizeof(*row));
+	row->scope = VIEW_EVERYTHING;
 	return row;
+}
+
+/* Is this process within what is looked at? */
+static bool wants(const struct view *view, const struct session *s, uint32_t peer)
+{
+	return s->pages[peer].base != NULL && trace_wants_peer(view->options, peer) &&
+	       (view->scope.session == 0 || view->scope.session == s->id) &&
+	       (view->scope.peer < 0 || (uint32_t)view->scope.peer == peer);
 }
 
 __attribute__((format(printf, 2, 3))) static void set_text(struct view_cell *cell,
@@ -98,8 +107,12 @@ static double rate_of(const struct counts *before, const struct counts *now, con
 static void add_process(struct view *view, const struct counts *now)
 {
 	const struct counts *before = find_before(view, now);
-	struct view_cell *cells = add_row(view)->cells;
+	struct view_row *row = add_row(view);
+	struct view_cell *cells = row->cells;
 	char name[16];
+
+	row->scope.session = now->session;
+	row->scope.peer = (int)now->peer;
 
 	set_text(&cells[0], "%016" PRIx64, now->session);
 	set_text(&cells[1], "%s", peer_name(now->peer, name));
@@ -124,7 +137,7 @@ static void take_processes(struct view *view, const struct sessions *sessions)
 
 	for (uint32_t i = 0; i < sessions->count; i++)
 		for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++)
-			if (sessions->list[i]->pages[p].base != NULL) {
+			if (wants(view, sessions->list[i], p)) {
 				now = mem_resize(now, (count + 1) * sizeof(*now));
 				counts_take(sessions->list[i], p, &now[count]);
 				add_process(view, &now[count++]);
@@ -169,10 +182,13 @@ static const char *wait_text(const struct dsmx_task_abi *task, char buf[VIEW_CEL
 static void add_task(struct view *view, const struct session *s, uint32_t peer,
                      const struct dsmx_task_abi *task, uint64_t now_ns)
 {
-	struct view_cell *cells = add_row(view)->cells;
+	struct view_row *row = add_row(view);
+	struct view_cell *cells = row->cells;
 	uint64_t end_ns = task->end_ns != 0 ? task->end_ns : now_ns;
 	char name[16], text[VIEW_CELL];
 
+	row->scope.session = s->id;
+	row->scope.peer = (int)peer;
 	set_text(&cells[0], "%016" PRIx64, s->id);
 	set_text(&cells[1], "%s", peer_name(peer, name));
 	set_count(&cells[2], task->query);
@@ -200,10 +216,14 @@ static void take_tasks(struct view *view, const struct sessions *sessions)
 		for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++) {
 			const struct page *page = &sessions->list[i]->pages[p];
 
-			for (uint32_t t = 0; page->base != NULL && t < page->head.tasks; t++) {
+			if (!wants(view, sessions->list[i], p))
+				continue;
+			for (uint32_t t = 0; t < page->head.tasks; t++) {
 				struct dsmx_task_abi task = page_task(page, t);
 
-				if (task.query != 0)
+				if (task.query != 0 &&
+				    trace_wants_stream(view->options, task.exchange, task.task,
+				                       view->options->stream.partition))
 					add_task(view, sessions->list[i], p, &task, now_ns);
 			}
 		}
@@ -218,36 +238,68 @@ static const struct view_column stream_columns[] = {
 	{ "asked", 9, false },    { "first", 9, false },
 };
 
-static void add_stream(struct view *view, const struct session *s, uint32_t consumer,
-                       uint32_t producer, uint32_t slot, uint64_t now_ns)
+/* Both ends of a stream that is open. */
+struct pair {
+	const struct session *session;
+	uint32_t consumer, producer;
+	struct stream_end in, out; /* out.word 0: not answered yet */
+};
+
+static bool read_pair(const struct view *view, const struct session *s, uint32_t consumer,
+                      uint32_t producer, uint32_t slot, struct pair *ret)
+{
+	const struct dsmx_request_abi *req = &ret->in.is.request;
+	bool mine = wants(view, s, consumer) || (producer < s->peers && wants(view, s, producer));
+
+	*ret = (struct pair){ .session = s, .consumer = consumer, .producer = producer };
+	ret->in = page_request(&s->pages[consumer], producer, slot);
+	if (!mine || DSMX_WORD_STATE(ret->in.word) != DSMX_REQUEST_START ||
+	    !trace_wants_stream(view->options, req->exchange, req->task, req->partition))
+		return false;
+	if (view->scope.exchange != TRACE_ANY &&
+	    (view->scope.query != req->query || view->scope.exchange != req->exchange ||
+	     view->scope.task != req->task || view->scope.partition != req->partition))
+		return false;
+	if (producer < s->peers && s->pages[producer].base != NULL &&
+	    slot < s->pages[producer].head.slots && consumer < s->pages[producer].head.peers)
+		ret->out = page_stream(&s->pages[producer], consumer, slot);
+	if (DSMX_WORD_GENERATION(ret->out.word) != DSMX_WORD_GENERATION(ret->in.word))
+		ret->out.word = 0;
+	return true;
+}
+
+static const char *state_of(const struct pair *p)
 {
 	static const char *const states[] = {
 		"asked", "running", "fin", "error", "nak", "cancelled"
 	};
-	struct stream_end in = page_request(&s->pages[consumer], producer, slot),
-			  out = { .word = 0 };
-	const struct dsmx_request_abi *req = &in.is.request;
-	uint32_t state = 0;
-	struct view_cell *cells;
-	uint64_t tail = req->taken;
+	uint32_t state = DSMX_WORD_STATE(p->out.word);
+
+	return state < 6 ? states[state] : "?";
+}
+
+static void add_stream(struct view *view, const struct pair *pair, uint64_t now_ns)
+{
+	const struct session *s = pair->session;
+	const struct dsmx_request_abi *req = &pair->in.is.request;
+	uint64_t tail = pair->out.word != 0 ? pair->out.is.stream.tail : req->taken;
+	struct view_row *row = add_row(view);
+	struct view_cell *cells = row->cells;
+	uint32_t producer = pair->producer, consumer = pair->consumer;
 	char name[16];
 
-	if (DSMX_WORD_STATE(in.word) != DSMX_REQUEST_START)
-		return;
-	if (producer < s->peers && s->pages[producer].base != NULL &&
-	    slot < s->pages[producer].head.slots && consumer < s->pages[producer].head.peers)
-		out = page_stream(&s->pages[producer], consumer, slot);
-	if (DSMX_WORD_GENERATION(out.word) == DSMX_WORD_GENERATION(in.word)) {
-		state = DSMX_WORD_STATE(out.word);
-		tail = out.is.stream.tail;
-	}
-	cells = add_row(view)->cells;
+	row->scope = (struct view_scope){ .session = s->id,
+		                          .peer = (int)consumer,
+		                          .query = req->query,
+		                          .exchange = req->exchange,
+		                          .task = req->task,
+		                          .partition = req->partition };
 	set_text(&cells[0], "%016" PRIx64, s->id);
 	set_count(&cells[1], req->query);
 	set_text(&cells[2], "%u.%u>%u", req->exchange, req->task, req->partition);
 	set_text(&cells[3], "%s", peer_name(producer, name));
 	set_text(&cells[4], "%s", peer_name(consumer, name));
-	set_text(&cells[5], "%s", state < 6 ? states[state] : "?");
+	set_text(&cells[5], "%s", state_of(pair));
 	set_count(&cells[6], tail);
 	set_count(&cells[7], tail > req->taken ? tail - req->taken : 0);
 	set_count(&cells[8], req->taken > req->released ? req->taken - req->released : 0);
@@ -258,20 +310,115 @@ static void add_stream(struct view *view, const struct session *s, uint32_t cons
 		set_text(&cells[10], "-");
 }
 
-static void take_streams(struct view *view, const struct sessions *sessions)
+static void each_stream(struct view *view, const struct sessions *sessions,
+                        void (*each)(struct view *view, const struct pair *pair, uint64_t now_ns))
 {
 	uint64_t now_ns = clock_ns();
+	struct pair pair;
 
 	for (uint32_t i = 0; i < sessions->count; i++)
 		for (uint32_t c = 0; c < DSMX_ABI_PEERS; c++) {
 			const struct page *page = &sessions->list[i]->pages[c];
 
-			if (page->base == NULL)
-				continue;
-			for (uint32_t p = 0; p < page->head.peers; p++)
+			for (uint32_t p = 0; page->base != NULL && p < page->head.peers; p++)
 				for (uint32_t slot = 0; slot < page->head.slots; slot++)
-					add_stream(view, sessions->list[i], c, p, slot, now_ns);
+					if (read_pair(view, sessions->list[i], c, p, slot, &pair))
+						each(view, &pair, now_ns);
 		}
+}
+
+static void take_streams(struct view *view, const struct sessions *sessions)
+{
+	each_stream(view, sessions, add_stream);
+}
+
+/* --- one stream ----------------------------------------------------------------------------------------------------- */
+
+static const struct view_column detail_columns[] = {
+	{ "what", 22, true },
+	{ "producer", 24, true },
+	{ "consumer", 24, true },
+};
+
+static void add_detail(struct view *view, const char *what, const char *producer,
+                       const char *consumer)
+{
+	struct view_cell *cells = add_row(view)->cells;
+
+	set_text(&cells[0], "%s", what);
+	set_text(&cells[1], "%s", producer);
+	set_text(&cells[2], "%s", consumer);
+}
+
+static void add_counts(struct view *view, const char *what, uint64_t producer, uint64_t consumer)
+{
+	char text[2][24];
+
+	snprintf(text[0], sizeof(text[0]), "%" PRIu64, producer);
+	snprintf(text[1], sizeof(text[1]), "%" PRIu64, consumer);
+	add_detail(view, what, text[0], text[1]);
+}
+
+/* One phase, from @from_ns to @to_ns, of the process at @end; one that has not ended goes on. */
+static void add_phase(struct view *view, const char *what, bool by_producer, uint64_t from_ns,
+                      uint64_t to_ns, uint64_t now_ns)
+{
+	char time[HIST_TIME_LEN], text[40] = "-";
+
+	if (from_ns != 0 && to_ns >= from_ns)
+		snprintf(text, sizeof(text), "%s", hist_time(to_ns - from_ns, time));
+	else if (from_ns != 0 && to_ns == 0 && now_ns >= from_ns)
+		snprintf(text, sizeof(text), "%s so far", hist_time(now_ns - from_ns, time));
+	add_detail(view, what, by_producer ? text : "", by_producer ? "" : text);
+}
+
+static void add_wait(struct view *view, const struct pair *pair, uint32_t peer, uint32_t record,
+                     char *buf)
+{
+	const struct page *page = &pair->session->pages[peer];
+	struct dsmx_task_abi task;
+
+	(void)view;
+	buf[0] = '\0';
+	if (page->base == NULL || record >= page->head.tasks)
+		return;
+	task = page_task(page, record);
+	if (task.query == pair->in.is.request.query) {
+		char text[VIEW_CELL];
+
+		snprintf(buf, VIEW_CELL, "%s", wait_text(&task, text));
+	}
+}
+
+/* Everything that both pages say about it. */
+static void detail_stream(struct view *view, const struct pair *pair, uint64_t now_ns)
+{
+	const struct dsmx_request_abi *in = &pair->in.is.request;
+	struct dsmx_stream_abi none = { .query = 0 }, out = pair->out.is.stream;
+	char name[2][16], waits[2][VIEW_CELL];
+
+	if (pair->out.word == 0)
+		out = none;
+	add_detail(view, "process", peer_name(pair->producer, name[0]),
+	           peer_name(pair->consumer, name[1]));
+	add_detail(view, "state", state_of(pair), "");
+	add_phase(view, "request", false, in->sent_ns, out.recv_ns, now_ns);
+	add_phase(view, "spawn", true, out.recv_ns, out.start_ns, now_ns);
+	add_phase(view, "first frame", true, out.start_ns, out.first_commit_ns, now_ns);
+	add_phase(view, "deliver", false, out.first_commit_ns, in->first_read_ns, now_ns);
+	add_phase(view, "total", false, in->sent_ns, in->first_read_ns, now_ns);
+	add_counts(view, "frames published, taken", out.tail, in->taken);
+	add_counts(view, "frames back, released", out.seen_released, in->released);
+	add_wait(view, pair, pair->producer, out.record, waits[0]);
+	add_wait(view, pair, pair->consumer, in->record, waits[1]);
+	add_detail(view, "its task waits for", waits[0], waits[1]);
+}
+
+static void take_stream(struct view *view, const struct sessions *sessions)
+{
+	each_stream(view, sessions, detail_stream);
+	if (view->row_count == 0)
+		add_detail(view, "it is closed", "", "");
 }
 
 /* --- phases --------------------------------------------------------------------------------------------------------- */
@@ -288,8 +435,12 @@ static void add_phases(struct view *view, const struct session *s, uint32_t peer
 	char name[16];
 
 	for (int i = 0; i < DSMX_STREAM_PHASES && phases.streams > 0; i++) {
-		struct view_cell *cells = add_row(view)->cells;
+		struct view_row *row = add_row(view);
+		struct view_cell *cells = row->cells;
 		uint64_t buckets[DSMX_STREAM_BUCKETS];
+
+		row->scope.session = s->id;
+		row->scope.peer = (int)peer;
 
 		for (int b = 0; b < DSMX_STREAM_BUCKETS; b++)
 			buckets[b] = phases.buckets[i][b];
@@ -309,7 +460,7 @@ static void take_phases(struct view *view, const struct sessions *sessions)
 {
 	for (uint32_t i = 0; i < sessions->count; i++)
 		for (uint32_t p = 0; p < DSMX_ABI_PEERS; p++)
-			if (sessions->list[i]->pages[p].base != NULL)
+			if (wants(view, sessions->list[i], p))
 				add_phases(view, sessions->list[i], p);
 }
 
@@ -326,10 +477,14 @@ static const struct {
 	[VIEW_TASKS] = VIEW(task_columns, take_tasks),
 	[VIEW_STREAMS] = VIEW(stream_columns, take_streams),
 	[VIEW_PHASES] = VIEW(phase_columns, take_phases),
+	[VIEW_STREAM] = VIEW(detail_columns, take_stream),
 };
 
-void view_take(struct view *view, enum view_kind kind, const struct sessions *sessions)
+void view_take(struct view *view, enum view_kind kind, const struct sessions *sessions,
+               const struct trace_options *options, const struct view_scope *scope)
 {
+	view->options = options;
+	view->scope = *scope;
 	view->columns = kinds[kind].columns;
 	view->column_count = kinds[kind].count;
 	view->row_count = 0;
@@ -360,7 +515,7 @@ void view_sort(struct view *view, int column, bool reverse)
 {
 	struct order order = { .column = column, .reverse = reverse };
 
-	if (view->row_count > 1 && column < view->column_count)
+	if (view->row_count > 1 && column < view->column_count && view->columns != detail_columns)
 		qsort_r(view->rows, view->row_count, sizeof(*view->rows), compare, &order);
 }
 

@@ -307,6 +307,14 @@ static void explain(const struct graph *g)
 	free(seen);
 }
 
+/* A circle is told whoever is asked for: it holds all up that wait for one in it. */
+static bool is_asked(const struct trace_options *options, const struct node *n)
+{
+	return trace_wants_peer(options, n->peer) &&
+	       trace_wants_stream(options, n->task.exchange, n->task.task,
+	                          options->stream.partition);
+}
+
 int why_main(const struct trace_options *options)
 {
 	struct sessions sessions = { .count = 0 };
@@ -321,7 +329,8 @@ int why_main(const struct trace_options *options)
 		build(&g);
 		printf("session %016" PRIx64 ": %u tasks\n", sessions.list[i]->id, g.count);
 		for (uint32_t n = 0; n < g.count; n++)
-			print_node(&g, &g.nodes[n]);
+			if (is_asked(options, &g.nodes[n]))
+				print_node(&g, &g.nodes[n]);
 		explain(&g);
 		free(g.nodes);
 	}
