@@ -25,21 +25,47 @@ static inline const char *built(const char *name, char path[PATH_MAX])
 	return path;
 }
 
-/* Start `dsmx-trace COMMAND` (and -o @output, if any) and wait until it watches. Returns its process id, or 0. */
+/* The words of @text, which is cut up. */
+static inline void tracer_words(char *text, char **words, int room)
+{
+	int count = 0;
+
+	for (char *word = strtok(text, " "); word != NULL && count + 1 < room;
+	     word = strtok(NULL, " "))
+		words[count++] = word;
+	words[count] = NULL;
+}
+
+/* Read what it says until it watches. */
+static inline bool tracer_await(int fd)
+{
+	char said[512] = "";
+	size_t len = 0;
+	ssize_t n;
+
+	while (strstr(said, "watching") == NULL && len + 1 < sizeof(said) &&
+	       (n = read(fd, said + len, sizeof(said) - 1 - len)) > 0)
+		said[len += (size_t)n] = '\0';
+	if (strstr(said, "watching") != NULL)
+		return true;
+	printf("# %.200s\n", said);
+	return false;
+}
+
+/*
+ * Start `dsmx-trace COMMAND`, words with blanks between them, (and -o @output, if any) and wait until it watches.
+ * Returns its process id, or 0.
+ */
 static inline pid_t tracer_start(const char *command, const char *output, int *ret_status)
 {
-	char path[PATH_MAX], said[512] = "", words[2][PATH_MAX];
-	char *argv[] = { path, words[0], NULL, words[1], NULL };
+	char path[PATH_MAX], line[3 * PATH_MAX], *argv[64];
 	posix_spawn_file_actions_t actions;
-	size_t len = 0;
 	pid_t pid = 0;
-	ssize_t n;
 	int pipes[2];
 
-	(void)snprintf(words[0], PATH_MAX, "%s", command);
-	(void)snprintf(words[1], PATH_MAX, "%s", output != NULL ? output : "");
-	argv[2] = output != NULL ? (char[]){ "-o" } : NULL;
-	(void)built("dsmx-trace", path);
+	(void)snprintf(line, sizeof(line), "%s %s%s%s", built("dsmx-trace", path), command,
+	               output != NULL ? " -o " : "", output != NULL ? output : "");
+	tracer_words(line, argv, 64);
 	if (pipe2(pipes, O_CLOEXEC) != 0)
 		return 0;
 	posix_spawn_file_actions_init(&actions);
@@ -49,15 +75,11 @@ static inline pid_t tracer_start(const char *command, const char *output, int *r
 		pid = 0;
 	posix_spawn_file_actions_destroy(&actions);
 	(void)close(pipes[1]);
-	while (strstr(said, "watching") == NULL && len + 1 < sizeof(said) &&
-	       (n = read(pipes[0], said + len, sizeof(said) - 1 - len)) > 0)
-		said[len += (size_t)n] = '\0';
-	(void)close(pipes[0]);
-	if (pid > 0 && strstr(said, "watching") == NULL) {
-		printf("# %.200s\n", said);
+	if (pid > 0 && !tracer_await(pipes[0])) {
 		(void)waitpid(pid, ret_status, 0);
 		pid = 0;
 	}
+	(void)close(pipes[0]);
 	return pid;
 }
 
