@@ -16,6 +16,9 @@ LIB_SRC     := $(sort $(wildcard runtime/*/*.c))
 PROTO       := $(sort $(wildcard runtime/*/*.proto))
 TEST_SRC    := $(sort $(wildcard selftests/*_test.c))
 TEST_SH     := $(sort $(wildcard selftests/*_test.sh))
+# The last one: it asks who saw all the others.
+LAST        := selftests/trace_causal_test.sh
+TEST_SH     := $(filter-out $(LAST),$(TEST_SH)) $(LAST)
 PLUGIN_SRC  := $(sort $(wildcard selftests/*_plugin.c))
 FUZZ_SRC    := $(sort $(wildcard selftests/fuzz/*_fuzz.c))
 EXAMPLE_SRC := $(sort $(wildcard docs/examples/*.c))
@@ -102,7 +105,7 @@ say  = @printf '  %-6s %s\n' '$(1)' '$(2)'
 all: library tools tests examples		## the library, the tools, the selftests and the examples
 library: $(LIBRARY)
 tools: $(TOOL_BIN)
-tests: $(TEST_BIN) $(FUZZ_BIN) $(PLUGINS) $(RUNNER) $(TOOL_BIN)
+tests: $(TEST_BIN) $(FUZZ_BIN) $(PLUGINS) $(RUNNER) $(TOOL_BIN) $(OUT)/selftests/trace_cost_bare
 examples: $(EXAMPLES)
 
 # Stamps hold what a build was made with, and change only when that does: flags, and lists of files, as one that
@@ -212,6 +215,19 @@ $(OUT)/selftests/trace_%_test: $(OUT)/selftests/trace_%_test.o $(LIB_OBJ) $(TEST
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS) -lm
 
+# The same test with streams that have no probes: what is between the two is what probes cost.
+BARE := chan/tx chan/rx
+$(OUT)/selftests/bare/%.o: DEFINE := -DDX_NO_PROBES
+$(OUT)/selftests/bare/%.o: runtime/%.c $(OUT)/.flags | $(GEN_H)
+	@mkdir -p $(@D)
+	$(call say,CC,$< (bare))
+	$(Q)$(CC) $(DX_CFLAGS) -Iruntime -I$(GEN) $(DEFINE) $(DEPGEN) $(CFLAGS) -c -o $@ $<
+
+$(OUT)/selftests/trace_cost_bare: $(OUT)/selftests/trace_cost_test.o $(BARE:%=$(OUT)/selftests/bare/%.o) \
+		$(filter-out $(BARE:%=$(OUT)/runtime/%.o),$(LIB_OBJ)) $(OUT)/.files
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS) -lm
+
 $(OUT)/selftests/%_test: $(OUT)/selftests/%_test.o $(LIB_OBJ) $(OUT)/.files
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS) -lm
@@ -250,7 +266,7 @@ $(OUT)/examples/%-cxx: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
 	$(call say,CXX,$<)
 	$(Q)$(CXX) -std=c++17 $(STRICT) $(CXXFLAGS) $(LDFLAGS) -o $@ -x c++ $< -L$(OUT) -ldsmx $(RPATH)
 
--include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZ_BIN:=.d) $(FUZZ_DRIVER:.o=.d) $(PLUGINS:.so=.d) $(RUN_OBJ:.o=.d) \
+-include $(BARE:%=$(OUT)/selftests/bare/%.d) $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZ_BIN:=.d) $(FUZZ_DRIVER:.o=.d) $(PLUGINS:.so=.d) $(RUN_OBJ:.o=.d) \
          $(patsubst %.c,$(OUT)/%.d,$(wildcard tools/*/*.c))
 
 # --- run and check ------------------------------------------------------------------------------------
@@ -292,16 +308,19 @@ fuzz:						## the readers under libFuzzer: RUNS=n or EACH=seconds, TESTS='patter
 unittests: deps					## the same without the scripts
 	$(AGAIN) run-unittests
 
-RUN = DSMX_TOP='$(CURDIR)' DSMX_BUILD='$(abspath $(OUT))' DSMX_VARIANT=$(VARIANT) $(RUNNER) -s selftests/skips -p '$(TESTS)'
+RUN_ENV = DSMX_TOP='$(CURDIR)' DSMX_BUILD='$(abspath $(OUT))' DSMX_VARIANT=$(VARIANT)
+RUN     = $(RUNNER) -s selftests/skips -p '$(TESTS)'
+# But one, which looks at probes that nobody has set.
+WITNESS = DSMX_WITNESS_FILES='$(LINKS) $(TOOL_BIN) $(filter-out %/trace_probe_test,$(TEST_BIN))' selftests/trace_witness
 
 run-demo: library tools
 	@tools/dsmx/demo $(abspath $(OUT))
 
 run-selftests: all
-	@$(RUN) $(TEST_BIN) $(TEST_SH)
+	@$(RUN_ENV) $(WITNESS) $(RUN) $(TEST_BIN) $(TEST_SH)
 
 run-unittests: tests
-	@$(RUN) $(TEST_BIN)
+	@$(RUN_ENV) $(RUN) $(TEST_BIN)
 
 run-vmtest: all
 	@DSMX_BUILD='$(abspath $(OUT))' selftests/vm/run $(or $(KERNEL),all); code=$$?; [ $$code = 4 ] || exit $$code

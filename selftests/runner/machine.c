@@ -156,6 +156,22 @@ static const struct kind {
 	{ "no-tools", no_tools },
 };
 
+/* "without-PROGRAM": a machine that has no such program. */
+#define WITHOUT "without-"
+
+static bool has_program(const char *name)
+{
+	static const char *const dirs[] = { "/usr/bin", "/usr/sbin", "/usr/local/bin", "/bin" };
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", dirs[i], name);
+		if (access(path, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
 static const struct kind *find_kind(const char *name)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -163,6 +179,18 @@ static const struct kind *find_kind(const char *name)
 			return &kinds[i];
 	}
 	return NULL;
+}
+
+static bool is_kind(const char *name)
+{
+	return find_kind(name) != NULL || strncmp(name, WITHOUT, strlen(WITHOUT)) == 0;
+}
+
+static bool is_of_kind(const char *name)
+{
+	const struct kind *kind = find_kind(name);
+
+	return kind != NULL ? kind->holds() : !has_program(name + strlen(WITHOUT));
 }
 
 /* --- the list -------------------------------------------------------------------------------------- */
@@ -176,8 +204,7 @@ static bool read_line(struct skips *skips, const char *text)
 	if (*text == '\0' || *text == '\n' || *text == '#')
 		return true;
 	if (skips->count == SKIPS_MAX ||
-	    sscanf(text, "%31s %159[^\n]", skip->kind, skip->pattern) != 2 ||
-	    find_kind(skip->kind) == NULL)
+	    sscanf(text, "%31s %159[^\n]", skip->kind, skip->pattern) != 2 || !is_kind(skip->kind))
 		return false;
 	skips->count++;
 	return true;
@@ -217,7 +244,7 @@ bool skips_allow(const struct skips *skips, const char *what)
 	for (int i = 0; skips != NULL && i < skips->count; i++) {
 		const struct skip *skip = &skips->lines[i];
 
-		if (fnmatch(skip->pattern, what, 0) == 0 && find_kind(skip->kind)->holds())
+		if (fnmatch(skip->pattern, what, 0) == 0 && is_of_kind(skip->kind))
 			return true;
 	}
 	return false;

@@ -32,6 +32,7 @@ static const struct command commands[] = {
 	{ "exchange", "rows through each kind", exchange_round },
 	{ "streams", "processor time of a wake, asleep over 128 streams", streams_round },
 	{ "idle", "eight workers, ten seconds, nothing to do", idle_round, true },
+	{ "trace", "what probes cost, set and not set", trace_round },
 };
 
 enum option { OPT_ROUNDS, OPT_JSON, OPT_WORKERS, OPT_PAGES, OPT_URGENT };
@@ -55,8 +56,8 @@ static const struct args_usage usage = {
 		"Measures a part of dsmx, and in the same round what the machine can do at most.",
 	.options = options,
 	.footer =
-		"Commands: ring, latency, startstream, session, exchange, streams, idle. A ratio is the\n"
-		"median of value / limit of single rounds; q1 and q3 are its quartiles. near, far: whether\n"
+		"Commands: ring, latency, startstream, session, exchange, streams, idle,\n"
+		"trace. A ratio is the median of value / limit of single rounds; q1 and q3 are its quartiles. near, far: whether\n"
 		"both processors shared a cache. Rounds in which that changed are dropped.",
 };
 
