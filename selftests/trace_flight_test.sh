@@ -114,12 +114,15 @@ stop
 start DSMX_FLIGHT=1
 await 2000
 worker=$("$trace" stat -p $running -w 1 --format csv | awk -F, 'NR == 2 { print $4 }')
+# A leader that stands still does not end its session over it.
+kill -STOP "$running"
 kill -9 "$worker"
 for _ in $(seq 100); do
 	"$trace" flight -p "$running" -w 1 --format csv >"$dir/events" 2>"$dir/recorders"
 	grep -q "process $worker, dead: [1-9]" "$dir/recorders" && break
 	sleep 0.05
 done
+kill -CONT "$running"
 cp "$dir/recorders" "$dir/said"
 [ "$(awk -F, -v pid="$worker" '$5 == pid && $6 == 1' "$dir/events" | wc -l)" -gt 100 ] && grep -q "process $worker, dead: [1-9]" "$dir/recorders"
 point $? flight_killed 'what a worker did last is there after kill -9: its supervisor has kept it; DSMX_FLIGHT=1 records from the start'
