@@ -1,8 +1,9 @@
 # dsmx: make [VARIANT=release|debug|asan|tsan] [CC=gcc|clang-19] [V=1] <target>; `make help` lists the targets.
 #
 # Sources are found by their place: runtime/LAYER/*.c is the library, tools/NAME/*.c a program, selftests/x_test.c
-# a test program, selftests/x_plugin.c a shared object that a test loads, docs/examples/x.c an example. What is
-# made lies in build/VARIANT; a change of compiler or flags rebuilds what it touches, without `make clean`.
+# a test program, selftests/x_plugin.c a shared object that a test loads, docs/examples/x.c an example, x_plugin.c
+# one that workers load. What is made lies in build/VARIANT; a change of compiler or flags rebuilds what it touches,
+# without `make clean`.
 
 # --- what is built ------------------------------------------------------------------------------------
 
@@ -21,7 +22,7 @@ LAST        := selftests/trace_causal_test.sh
 TEST_SH     := $(filter-out $(LAST),$(TEST_SH)) $(LAST)
 PLUGIN_SRC  := $(sort $(wildcard selftests/*_plugin.c))
 FUZZ_SRC    := $(sort $(wildcard selftests/fuzz/*_fuzz.c))
-EXAMPLE_SRC := $(sort $(wildcard docs/examples/*.c))
+EXAMPLE_SRC := $(sort $(filter-out %_plugin.c,$(wildcard docs/examples/*.c)))
 PUBLIC_H    := $(sort $(wildcard include/dsmx/*.h))
 
 # A program is built once its folder has sources; what programs share is in tools/lib.
@@ -37,7 +38,8 @@ LIB_OBJ  := $(OWN_OBJ) $(GEN_OBJ)
 TEST_BIN := $(TEST_SRC:%.c=$(OUT)/%)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(OUT)/%)
 PLUGINS  := $(PLUGIN_SRC:%.c=$(OUT)/%.so)
-EXAMPLES := $(EXAMPLE_SRC:docs/%.c=$(OUT)/%) $(EXAMPLE_SRC:docs/%.c=$(OUT)/%-cxx)
+EXAMPLES := $(EXAMPLE_SRC:docs/%.c=$(OUT)/%) $(EXAMPLE_SRC:docs/%.c=$(OUT)/%-cxx) \
+            $(patsubst docs/%.c,$(OUT)/%.so,$(sort $(wildcard docs/examples/*_plugin.c)))
 RUNNER   := $(OUT)/selftests/run
 RUN_OBJ  := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard selftests/runner/*.c)))
 STATIC   := $(OUT)/libdsmx.a
@@ -260,6 +262,11 @@ $(OUT)/examples/%: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(STRICT) $(CFLAGS) $(LDFLAGS) -o $@ $< -L$(OUT) -ldsmx $(RPATH)
+
+$(OUT)/examples/%_plugin.so: docs/examples/%_plugin.c $(PUBLIC_H) $(OUT)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=c11 -fPIC -shared $(STRICT) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
 $(OUT)/examples/%-cxx: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
 	@mkdir -p $(@D)

@@ -18,8 +18,8 @@ point() {
 	fi
 }
 
-echo 1..5
-for source in "$top"/docs/examples/*.c; do
+echo 1..7
+for source in "$top"/docs/examples/[0-9]*.c; do
 	[ "$(wc -l <"$source")" -lt 80 ] || echo "$source has $(wc -l <"$source") lines"
 done >"$dir/seen"
 : >"$dir/want"
@@ -39,4 +39,12 @@ for build in 02-operator 02-operator-cxx; do
 	for n in 1 1000 100000; do "$DSMX_BUILD/examples/$build" $n; done >"$dir/seen" 2>&1
 	printf '%s \n' 0 499500 4999950000 >"$dir/want"
 	point "$build" 'an operator of the application runs in workers that are the application'
+done
+for build in 03-filter 03-filter-cxx; do
+	for function in odd crash scribble loop; do
+		"$DSMX_BUILD/examples/$build" "$DSMX_BUILD/examples/filter_plugin.so" $function
+	done 2>&1 | grep -v '^worker' >"$dir/seen"
+	printf '%s\n' 'odd: 2500000000' 'crash: SIGNAL' 'odd: 2500000000' 'scribble: SIGNAL' 'odd: 2500000000' \
+		'loop: WATCHDOG' 'odd: 2500000000' >"$dir/want"
+	point "$build" 'a function of a plug-in goes wrong, its query says how, the session goes on'
 done

@@ -231,8 +231,8 @@ static int is_mapped(uintptr_t at)
 	return syscall(SYS_rt_sigprocmask, 99, at, NULL, 8) < 0 && errno == EINVAL;
 }
 
-/* A peer's page, found as an attacker finds it: by going through the address space. */
-static void *find_peer(void)
+/* A page, its own or a peer's, found as an attacker finds it: by going through the address space. */
+static void *find_page(int own)
 {
 	void *here = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uintptr_t middle = (uintptr_t)here;
@@ -244,7 +244,8 @@ static void *find_peer(void)
 			uintptr_t at = up ? middle + off : middle - off;
 			const struct dsmx_page_abi *page = (const struct dsmx_page_abi *)at;
 
-			if (is_mapped(at) && page->magic == DSMX_PAGE_MAGIC && page->pid != self)
+			if (is_mapped(at) && page->magic == DSMX_PAGE_MAGIC &&
+			    (page->pid == self) == own)
 				return (void *)at;
 		}
 	}
@@ -252,14 +253,14 @@ static void *find_peer(void)
 }
 TRY(peer_writable)
 {
-	void *peer = find_peer();
+	void *peer = find_page(0);
 
 	NOBODY;
 	return peer == NULL ? ENODATA : told(mprotect(peer, PAGE, PROT_READ | PROT_WRITE));
 }
 TRY(peer_punch)
 {
-	void *peer = find_peer();
+	void *peer = find_page(0);
 
 	NOBODY;
 	return peer == NULL ? ENODATA : told(madvise(peer, PAGE, MADV_REMOVE));
@@ -546,6 +547,49 @@ static int hostile_make(const void *bytes, size_t len, const struct dsmx_schema 
 	return dsmx_simple_new(&hostile_ops, h, output, NULL, ret_operator);
 }
 
+/* --- the operator "scribble": odd numbers, and in their midst it makes nonsense of all that it publishes */
+
+#define SCRIBBLED    (32UL << 10)
+#define SCRIBBLED_AT 10001
+#define SCRIBBLE_END 40000
+
+struct scribble {
+	int64_t value;
+	struct dsmx_column column;
+};
+
+static int scribble_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
+                         struct dsmx_batch *batch)
+{
+	struct scribble *s = state;
+	char *page = s->value == SCRIBBLED_AT ? find_page(1) : NULL;
+
+	(void)input, (void)cx;
+	if (page != NULL)
+		memset(page + sizeof(struct dsmx_page_abi), 0xee, SCRIBBLED);
+	s->value += s->value == 0 ? 1 : 2;
+	s->column.values = &s->value;
+	memset(batch, 0, sizeof(*batch));
+	batch->columns = &s->column;
+	batch->column_count = 1;
+	batch->length = batch->selected = 1;
+	return s->value < SCRIBBLE_END;
+}
+
+static const struct dsmx_simple_ops scribble_ops = { "Scribble", scribble_next, free };
+
+static int scribble_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                         struct dsmx_operator **inputs, uint32_t input_count,
+                         struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	void *state = calloc(1, sizeof(struct scribble));
+
+	(void)bytes, (void)len, (void)inputs, (void)input_count, (void)err;
+	return state == NULL ? -ENOMEM
+	                     : dsmx_simple_new(&scribble_ops, state, output, NULL, ret_operator);
+}
+
 __attribute__((visibility("default"))) extern const struct dsmx_extension dsmx_plugin_extensions[];
 const struct dsmx_extension dsmx_plugin_extensions[] = { { "hostile", hostile_make },
+	                                                 { "scribble", scribble_make },
 	                                                 { NULL, NULL } };

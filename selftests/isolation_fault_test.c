@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A plug-in that goes wrong in one worker of several: what the query is told, what its sibling's streams and the next
+ * query have of it. The plug-in is the one of docs/examples, and for nonsense in its own pages that of hostile.h.
+ */
+#include <errno.h>
+
+#include "dsmx/dsmx.h"
+#include "harness.h"
+#include "processes.h"
+
+#define COUNT       40000
+#define WATCHDOG_MS 1000U
+#define TIMEOUT_MS  15000
+#define TRIES       20
+
+static const enum dsmx_isolation levels[] = { DSMX_ISOLATION_CGROUP, DSMX_ISOLATION_STANDARD,
+	                                      DSMX_ISOLATION_STRICT };
+
+static char example[PATH_MAX], hostile[PATH_MAX], worker[PATH_MAX];
+
+static int open_at(enum dsmx_isolation level, struct log *log, struct dsmx_session **ret_session,
+                   struct dsmx_error *err)
+{
+	const char *const plugins[] = { example, hostile, NULL };
+	struct dsmx_session_options options = options_of(2, log);
+
+	(void)snprintf(example, sizeof(example), "%s/examples/filter_plugin.so",
+	               getenv("DSMX_BUILD"));
+	(void)snprintf(hostile, sizeof(hostile), "%s/selftests/hostile_plugin.so",
+	               getenv("DSMX_BUILD"));
+	(void)snprintf(worker, sizeof(worker), "%s/dsmx-worker", getenv("DSMX_BUILD"));
+	options.worker_path = worker;
+	options.plugins = plugins;
+	options.isolation = level;
+	options.restart = DSMX_RESTART_ALWAYS;
+	options.restart_burst = 100;
+	options.watchdog_ms = WATCHDOG_MS;
+	options.worker_memory_max = 128 << 20;
+	return dsmx_session_open(&options, ret_session, err);
+}
+
+/* numbers, dealt to both workers, through the filter; or the operator "scribble". */
+static struct dsmx_rel *tree(struct dsmx_plan *plan, const char *function)
+{
+	static const struct dsmx_field field = { "n", { .id = DSMX_INT64 }, false };
+	static const struct dsmx_schema schema = { 1, &field };
+	static const int64_t count = COUNT;
+	struct dsmx_rel *rel;
+
+	if (strcmp(function, "own pages") == 0)
+		return dsmx_rel_extension(plan, "scribble", NULL, 0, &schema, NULL, 0);
+	rel = dsmx_rel_extension(plan, "numbers", &count, sizeof(count), &schema, NULL, 0);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_ROUND_ROBIN, rel, NULL, 0, 0, NULL);
+	return dsmx_rel_extension(plan, "filter", function, strlen(function), &schema, &rel, 1);
+}
+
+/* Run it. Every row that comes is odd and comes once; @ret_rows are so many, or -1: one was not so. */
+static int run(struct dsmx_session *session, const char *function, int *ret_rows,
+               struct dsmx_error *err)
+{
+	static uint8_t seen[COUNT];
+	struct dsmx_plan *plan = NULL;
+	struct dsmx_query *query = NULL;
+	struct dsmx_batch batch;
+	int r = dsmx_plan_new(&plan);
+
+	memset(seen, 0, sizeof(seen));
+	*ret_rows = 0;
+	if (r == 0)
+		r = dsmx_plan_finish(plan, tree(plan, function), NULL, err);
+	if (r == 0)
+		r = dsmx_query_start(session, plan, NULL, &query, err);
+	while (r == 0 && (r = dsmx_query_next_batch(query, TIMEOUT_MS, &batch, err)) > 0) {
+		const int64_t *values = batch.columns[0].values;
+
+		for (uint32_t i = 0; i < batch.selected; i++) {
+			uint32_t row = batch.selection != NULL ? batch.selection[i] : i;
+			int64_t n = values[row];
+
+			if (n < 0 || n >= COUNT || n % 2 == 0 || seen[n]++ != 0)
+				*ret_rows = -1;
+			*ret_rows += *ret_rows >= 0;
+		}
+		r = 0;
+	}
+	dsmx_query_close(query);
+	dsmx_plan_free(plan);
+	return r;
+}
+
+/* One fault: the query fails by @reason, the sibling is the same process, the next query is right. */
+static void fault(bool *ok, struct dsmx_session *session, const char *function, int reason)
+{
+	struct dsmx_worker_info before[2], after[2];
+	struct dsmx_error err = { .message = "" };
+	int rows, r, died = 0, sibling;
+
+	for (uint32_t w = 0; w < 2; w++)
+		CHECK_EQ(dsmx_session_worker(session, w, &before[w]), 0);
+	r = run(session, function, &rows, &err);
+	printf("#   %-9s %s: %s\n", function, dsmx_exit_reason_str(err.reason), err.message);
+	CHECK(r < 0);
+	CHECK(rows >= 0);
+	CHECK_EQ(err.reason, reason);
+	CHECK(err.worker == 0 || err.worker == 1);
+	sibling = 1 - err.worker;
+	r = run(session, "odd", &rows, &err);
+	if (r != 0)
+		printf("# %s\n", err.message);
+	CHECK_EQ(r, 0);
+	CHECK_EQ(rows, COUNT / 2);
+	for (uint32_t w = 0; w < 2; w++) {
+		CHECK_EQ(dsmx_session_worker(session, w, &after[w]), 0);
+		died += after[w].epoch != before[w].epoch;
+	}
+	CHECK_EQ(died, 1);
+	CHECK_EQ(after[sibling].pid, before[sibling].pid);
+	CHECK_EQ(after[sibling].isolation, after[1 - sibling].isolation);
+}
+
+static void faults(bool *ok, const char *function, int reason)
+{
+	for (size_t i = 0; i < DX_ARRAY_LEN(levels); i++) {
+		struct log log = { .notices = 0 };
+		struct dsmx_session *session;
+		struct dsmx_error err;
+		struct dsmx_session_info info;
+
+		CHECK_EQ(open_at(levels[i], &log, &session, &err), 0);
+		dsmx_session_info(session, &info);
+		printf("# %s (%s)\n", info.level, info.steps);
+		if (reason == DSMX_EXIT_OOM && strstr(log.text, "without") != NULL)
+			SKIP("no cgroup to limit memory by");
+		fault(ok, session, function, reason);
+		dsmx_session_close(session);
+		if (!*ok)
+			return;
+	}
+}
+
+TEST(fault_crash, "a function that aborts: SIGNAL, at each level; the sibling serves on")
+{
+	faults(ok, "crash", DSMX_EXIT_SIGNAL);
+}
+
+TEST(fault_stack, "a function that writes over the stack: SIGNAL; the sibling serves on")
+{
+	faults(ok, "stack", DSMX_EXIT_SIGNAL);
+}
+
+TEST(fault_scribble,
+     "a function that writes into a peer's mapping: SIGNAL, and the peer's rows are right")
+{
+	faults(ok, "scribble", DSMX_EXIT_SIGNAL);
+}
+
+TEST(fault_loop, "a function that loops: WATCHDOG; the sibling serves on")
+{
+	faults(ok, "loop", DSMX_EXIT_WATCHDOG);
+}
+
+TEST(fault_leak, "a function that leaks: OOM, of its worker alone")
+{
+	faults(ok, "leak", DSMX_EXIT_OOM);
+}
+
+/*
+ * What it says of itself is its own to spoil: the query is right or it fails, a row is right or it is not there, and
+ * sooner or later another worker serves in its place.
+ */
+TEST(fault_own_pages,
+     "an operator that fills its own page with nonsense: no wrong row, and the session goes on")
+{
+	for (size_t i = 0; i < DX_ARRAY_LEN(levels); i++) {
+		struct dsmx_worker_info before, after;
+		struct dsmx_session *session;
+		struct dsmx_error err = { .message = "" };
+		int rows, r, tries = 0;
+
+		CHECK_EQ(open_at(levels[i], NULL, &session, &err), 0);
+		CHECK_EQ(dsmx_session_worker(session, 1, &before), 0);
+		r = run(session, "own pages", &rows, &err);
+		printf("# %s: %s, %d rows: %s\n", dsmx_isolation_str(levels[i], false),
+		       r == 0 ? "ended" : dsmx_exit_reason_str(err.reason), rows, err.message);
+		CHECK(rows >= 0);
+		do {
+			err.message[0] = '\0';
+			r = run(session, "odd", &rows, &err);
+			if (r != 0)
+				printf("#   then: %s %s\n", dsmx_exit_reason_str(err.reason),
+				       err.message);
+			CHECK(rows >= 0);
+		} while (r != 0 && ++tries < TRIES);
+		CHECK_EQ(r, 0);
+		CHECK_EQ(rows, COUNT / 2);
+		CHECK_EQ(dsmx_session_worker(session, 1, &after), 0);
+		CHECK_EQ(after.pid, before.pid);
+		dsmx_session_close(session);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	find_self();
+	return harness_main(argc, argv);
+}
