@@ -32,7 +32,10 @@ enum {
 	NO_ROOT = 4,
 	SAID_FUTEX = 8,
 	NO_WORKERS = 16,
-	NO_CLONE3 = 32
+	NO_CLONE3 = 32,
+	NO_NAMESPACES = 64,
+	NO_LANDLOCK = 128,
+	NO_SECCOMP = 256
 };
 
 /* --- the leader ------------------------------------------------------------------------------------------------ */
@@ -107,6 +110,11 @@ static int run(const char *workers)
 	return r == 0 ? KSFT_PASS : KSFT_FAIL;
 }
 
+static bool refuse(scmp_filter_ctx filter, unsigned code, int call)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ERRNO(code), call, 0) == 0;
+}
+
 /* In the child: take away what the condition lacks. */
 static bool take_away(int lacks)
 {
@@ -117,12 +125,19 @@ static bool take_away(int lacks)
 		ok = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOMEM), SCMP_SYS(memfd_create), 1,
 		                      SCMP_A1(SCMP_CMP_MASKED_EQ, MFD_HUGETLB, MFD_HUGETLB)) == 0;
 	if (ok && (lacks & NO_URING) != 0)
-		ok = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(io_uring_setup), 0) ==
-		     0;
+		ok = refuse(filter, EPERM, SCMP_SYS(io_uring_setup));
 	if (ok && (lacks & NO_CLONE3) != 0)
-		ok = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0;
-	ok = ok &&
-	     ((lacks & (NO_HUGE_PAGES | NO_URING | NO_CLONE3)) == 0 || seccomp_load(filter) == 0);
+		ok = refuse(filter, ENOSYS, SCMP_SYS(clone3));
+	if (ok && (lacks & NO_NAMESPACES) != 0)
+		ok = refuse(filter, EPERM, SCMP_SYS(unshare)) &&
+		     refuse(filter, EPERM, SCMP_SYS(mount));
+	if (ok && (lacks & NO_LANDLOCK) != 0)
+		ok = refuse(filter, ENOSYS, SCMP_SYS(landlock_create_ruleset));
+	if (ok && (lacks & NO_SECCOMP) != 0)
+		ok = refuse(filter, EINVAL, SCMP_SYS(seccomp));
+	ok = ok && ((lacks & (NO_HUGE_PAGES | NO_URING | NO_CLONE3 | NO_NAMESPACES | NO_LANDLOCK |
+	                      NO_SECCOMP)) == 0 ||
+	            seccomp_load(filter) == 0);
 	seccomp_release(filter);
 	if (ok && (lacks & NO_ROOT) != 0 && geteuid() == 0)
 		ok = setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&

@@ -89,10 +89,10 @@ static const int dx_calls_refused[] = {
 	SCMP_SYS(lremovexattr),
 	SCMP_SYS(fremovexattr),
 	SCMP_SYS(truncate), /* before Linux 6.2 */
-	452, /* fchmodat2 */
-	463, /* setxattrat */
-	466, /* removexattrat */
-	469, /* file_setattr */
+	452,                /* fchmodat2 */
+	463,                /* setxattrat */
+	466,                /* removexattrat */
+	469,                /* file_setattr */
 	/* the network: Landlock knows of TCP only, and from Linux 6.7 on */
 	SCMP_SYS(socket),
 };

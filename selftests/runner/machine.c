@@ -10,12 +10,14 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <linux/bpf.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runner.h"
@@ -70,6 +72,25 @@ static bool no_uring_futex(void)
 		return true;
 	/* A container's seccomp filter says EPERM or ENOSYS; a NULL argument is EFAULT where it works. */
 	return syscall(SYS_io_uring_setup, 1, NULL) < 0 && errno != EFAULT;
+}
+
+static bool no_landlock(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, 1) <= 0; /* 1: its version */
+}
+
+/* For an ordinary user, whoever this is. */
+static bool no_userns(void)
+{
+	int status = 1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (geteuid() == 0)
+			(void)!setresuid(65534, 65534, 65534);
+		_exit(unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0);
+	}
+	return pid < 0 || waitpid(pid, &status, 0) != pid || status != 0;
 }
 
 static bool no_cgroup(void)
@@ -154,6 +175,8 @@ static const struct kind {
 	{ "sanitized", sanitized },
 	{ "no-bpf", no_bpf },
 	{ "no-tools", no_tools },
+	{ "no-landlock", no_landlock },
+	{ "no-userns", no_userns },
 };
 
 /* "without-PROGRAM": a machine that has no such program. */
