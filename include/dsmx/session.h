@@ -54,6 +54,15 @@ enum dsmx_pages {
 	DSMX_PAGES_SMALL,
 };
 
+/*
+ * Where a machine has several NUMA nodes, a process whose processors are all of one node has its shared memory there.
+ * Workers that could run on processors of several are dealt out to these, round and round, unless worker_cpus is set.
+ */
+enum dsmx_numa {
+	DSMX_NUMA_AUTO,
+	DSMX_NUMA_OFF, /* memory is where it is touched first, workers run where they may */
+};
+
 struct dsmx_session_options {
 	size_t size;
 	uint32_t workers; /* 0: everything runs in the leader */
@@ -112,6 +121,8 @@ struct dsmx_session_options {
 	 * among them, for `dsmx-trace flight`. Also by DSMX_FLIGHT=1, and at any time by `dsmx-trace flight --on`.
 	 */
 	bool flight;
+
+	enum dsmx_numa numa;
 };
 
 /* What a session will take; bytes of memory, not address space. */
@@ -163,6 +174,7 @@ struct dsmx_session_info {
 	uint64_t open_step_ns[DSMX_OPEN_STEPS];
 	const char *level; /* of isolation, as it was asked for: "standard!" */
 	const char *steps; /* that every worker has taken: "cgroup,no-dump", or "-" */
+	int node; /* the NUMA node that the leader's shared memory begins on; -1: not known */
 };
 DSMX_API void dsmx_session_info(const struct dsmx_session *session,
                                 struct dsmx_session_info *ret_info);
@@ -185,6 +197,7 @@ struct dsmx_worker_info {
 	int status;
 	const char *text;   /* the session's, until the next death; or "" */
 	uint32_t isolation; /* its level and the steps that it has taken: isolation.h; 0: dead */
+	int node; /* the NUMA node that its shared memory begins on; -1: dead, or not known */
 };
 
 /* dsmx_session_worker() - what became of worker @worker. Return: 0, or -EINVAL: there is none of that number. */

@@ -26,6 +26,7 @@
 #include "base/err.h"
 #include "dsmx/dsmx.h"
 #include "session/session.h"
+#include "shm/numa.h"
 
 /* Longer than all time-outs of the supervisor's ending together. */
 #define CLOSE_TIMEOUT_NS (6 * DX_NS_PER_S)
@@ -199,6 +200,7 @@ static int put_start(struct dsmx_session *session, const char *worker_path,
 		.tasks = DX_SESSION_TASKS,
 		.data_bytes = o->data_bytes,
 		.pages = o->pages,
+		.numa = o->numa,
 		.wait = o->wait,
 		.isolation = o->isolation,
 		.isolation_required = o->isolation_required,
@@ -274,8 +276,11 @@ static int make_own(struct dsmx_session *session, struct dsmx_error *err)
 {
 	struct dx_mesh_params params = dx_session_mesh_params(&session->options, session->id);
 	struct dx_service_options options = { .extensions = session->extensions };
-	int r = dx_mesh_new(session->reactor, &params, &session->mesh, err);
+	int r;
 
+	if (session->options.numa != DSMX_NUMA_OFF)
+		params.numa_node = dx_numa_settle(false, 0);
+	r = dx_mesh_new(session->reactor, &params, &session->mesh, err);
 	if (r != 0)
 		return r;
 	dx_mesh_set_control(session->mesh, session->control.words);
@@ -505,4 +510,5 @@ void dsmx_session_info(const struct dsmx_session *session, struct dsmx_session_i
 	ret_info->steps = session->steps;
 	ret_info->cgroup = session->group.v2;
 	ret_info->supervisor_pid = session->supervisor.pid > 0 ? session->supervisor.pid : 0;
+	ret_info->node = dx_numa_node_of_page(dx_mesh_page(session->mesh));
 }

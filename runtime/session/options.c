@@ -94,10 +94,10 @@ static int check_count(const char *name, const char *const *list, size_t most,
 static int check_kinds(const struct dsmx_session_options *o, struct dsmx_error *err)
 {
 	if ((unsigned)o->wait > DSMX_WAIT_FUTEX || (unsigned)o->pages > DSMX_PAGES_SMALL ||
-	    (unsigned)o->isolation > DSMX_ISOLATION_STRICT ||
+	    (unsigned)o->isolation > DSMX_ISOLATION_STRICT || (unsigned)o->numa > DSMX_NUMA_OFF ||
 	    (unsigned)o->restart > DSMX_RESTART_NEVER)
 		return dx_error(err, -EINVAL,
-		                "wait, pages, isolation or restart: not a value of its enum");
+		                "wait, pages, isolation, numa or restart: not a value of its enum");
 	if (o->isolation == DSMX_ISOLATION_NONE &&
 	    (o->worker_memory_max != 0 || o->worker_pids_max != 0 || o->worker_cpu_percent != 0 ||
 	     o->worker_cpus != NULL))

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "session/session.h"
+#include "shm/numa.h"
 
 /* A replacement takes a few milliseconds; a machine under load gets some more. */
 #define SOON_NS (250 * DX_NS_PER_MS)
@@ -106,8 +107,13 @@ int dsmx_session_worker(const struct dsmx_session *session, uint32_t worker,
 		.reason = last->reason,
 		.status = last->status,
 		.text = last->text,
+		.node = -1,
 	};
-	if (ret_info->pid != 0)
-		ret_info->isolation = dx_mesh_peer_page(session->mesh, worker + 1)->isolation;
+	if (ret_info->pid != 0) {
+		const struct dsmx_page_abi *page = dx_mesh_peer_page(session->mesh, worker + 1);
+
+		ret_info->isolation = page->isolation;
+		ret_info->node = dx_numa_node_of_page(page);
+	}
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/compiler.h"
 
@@ -16,11 +17,22 @@
 int dx_numa_node_of_cpu(int cpu);
 
 /*
- * Let pages of [@base, @base + @bytes) that are not there yet come from @node.
+ * The node that this thread's memory is to be on: the one that all processors are of which it may run on.
  *
- * @strict: from no other node; a shortage there is a shortage. Else other nodes help out
+ * @spread: where they are of several nodes, let it run on those of one of them only, the @turn-th, round and round
+ * Returns -1 where there is no such node: they are of several, the machine has one, or its memory is not for us.
+ */
+int dx_numa_settle(bool spread, uint32_t turn);
+
+/*
+ * Let pages of [@base, @base + @bytes) that are not there yet come from @node, and where it has none from others: a
+ * huge page that is far is better than small ones that are near, and a small one better than the OOM killer.
+ *
  * Returns 0, also where memory cannot be bound at all; -EINVAL: no such node.
  */
-int dx_numa_bind(void *base, size_t bytes, int node, bool strict) DX_MUST_CHECK;
+int dx_numa_bind(void *base, size_t bytes, int node) DX_MUST_CHECK;
+
+/* The node that the page at @address is on; -1: not known. */
+int dx_numa_node_of_page(const void *address);
 
 #endif /* DX_SHM_NUMA_H */

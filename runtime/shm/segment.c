@@ -8,7 +8,7 @@
  *	mode 0400	others cannot reopen it for writing through /proc
  *	map read-write	the only mapping that will ever be able to write
  *	bind		before the first page exists: pages go where the policy of that moment says
- *	fallocate	a shortage is an error here; met at the first touch it would be a SIGBUS
+ *	fallocate	a shortage is an error here; met at the first touch it would be a SIGBUS (huge pages: see fill())
  *	populate	page faults are paid now, not in the middle of a query
  *	collapse	only pages that exist can be collapsed
  *	seal		last, as it ends fallocate and new writable mappings
@@ -122,6 +122,18 @@ static int create_memfd(const char *name, enum dsmx_pages pages)
 	return fd < 0 ? dx_errno() : fd;
 }
 
+static int fail(struct dsmx_error *err, int code, const char *what,
+                const struct dx_segment *segment)
+{
+	bool short_of_huge =
+		segment->pages == DSMX_PAGES_HUGETLB && (code == -ENOMEM || code == -ENOSPC);
+
+	return dx_error(err, code, "cannot %s %zu bytes of shared memory on %s pages: %s%s", what,
+	                segment->bytes, dx_pages_str(segment->pages), dx_strerror(code),
+	                short_of_huge ? " (see vm.nr_hugepages and the cgroup's hugetlb limits)"
+	                              : "");
+}
+
 /*
  * A piece at a time, as a signal ends the call, and what it had allocated is given back: so it gets to its end however
  * often a profiler's timer rings. On Linux 6.1 it says EINTR without a signal, too, in a process that closed a ring of
@@ -153,6 +165,29 @@ static int populate(char *base, size_t bytes, size_t page)
 	return 0;
 }
 
+/*
+ * Allocate and map all pages. On hugetlb only a fault goes where mbind() said, fallocate() does not: there the pages
+ * are faulted in at once. They were reserved by mmap(); where the cgroup's limit does not let us have them all the
+ * same, a touch is a SIGBUS, and this is EFAULT.
+ */
+static int fill(const struct dx_segment *segment, struct dsmx_error *err)
+{
+	size_t page = page_bytes(segment->pages);
+	int code;
+
+	if (segment->pages == DSMX_PAGES_HUGETLB) {
+		if (madvise(segment->base, segment->bytes, MADV_POPULATE_WRITE) == 0)
+			return 0;
+		if (errno == EFAULT || errno == ENOMEM)
+			return fail(err, -ENOMEM, "populate", segment);
+	}
+	code = allocate(segment->fd, segment->bytes, page);
+	if (code < 0)
+		return fail(err, code, "allocate", segment);
+	code = populate(segment->base, segment->bytes, page);
+	return code < 0 ? fail(err, code, "populate", segment) : 0;
+}
+
 static int collapse(void *base, size_t bytes)
 {
 	for (int i = 0; i < COLLAPSE_TRIES; i++) {
@@ -162,18 +197,6 @@ static int collapse(void *base, size_t bytes)
 			break;
 	}
 	return dx_errno();
-}
-
-static int fail(struct dsmx_error *err, int code, const char *what,
-                const struct dx_segment *segment)
-{
-	bool short_of_huge =
-		segment->pages == DSMX_PAGES_HUGETLB && (code == -ENOMEM || code == -ENOSPC);
-
-	return dx_error(err, code, "cannot %s %zu bytes of shared memory on %s pages: %s%s", what,
-	                segment->bytes, dx_pages_str(segment->pages), dx_strerror(code),
-	                short_of_huge ? " (see vm.nr_hugepages and the cgroup's hugetlb limits)"
-	                              : "");
 }
 
 /* Map, bind, fill and seal segment->fd; on failure the caller undoes what was done. */
@@ -192,19 +215,14 @@ static int make(struct dx_segment *segment, int numa_node, struct dsmx_error *er
 	if (segment->pages == DSMX_PAGES_COLLAPSED && madvise(segment->base, 0, MADV_COLLAPSE) < 0)
 		return dx_error(err, -EOPNOTSUPP, "this kernel cannot collapse 4 KiB pages");
 	if (numa_node >= 0) {
-		/* Small pages that a full node may not lend would call for the OOM killer. */
-		code = dx_numa_bind(segment->base, segment->bytes, numa_node,
-		                    segment->pages == DSMX_PAGES_HUGETLB);
+		code = dx_numa_bind(segment->base, segment->bytes, numa_node);
 		if (code < 0)
 			return dx_error(err, code, "cannot bind shared memory to NUMA node %d: %s",
 			                numa_node, dx_strerror(code));
 	}
-	code = allocate(segment->fd, segment->bytes, page_bytes(segment->pages));
+	code = fill(segment, err);
 	if (code < 0)
-		return fail(err, code, "allocate", segment);
-	code = populate(segment->base, segment->bytes, page_bytes(segment->pages));
-	if (code < 0)
-		return fail(err, code, "populate", segment);
+		return code;
 	if (segment->pages == DSMX_PAGES_COLLAPSED) {
 		code = collapse(segment->base, segment->bytes);
 		if (code < 0)

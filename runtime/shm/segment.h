@@ -31,7 +31,7 @@ struct dx_segment {
  * @name: shown in /proc/PID/maps
  * @bytes: at least this many, rounded up to the pages that were got
  * @pages: AUTO walks the ladder hugetlb, collapsed, small; another kind is an error where it cannot be had
- * @numa_node: bound to it before the first touch; -1: not bound
+ * @numa_node: from there before others, settled before the first touch; -1: wherever it is touched
  *
  * Returns 0, -ENOMEM, -ENOSPC or what memfd_create, mmap, ... said.
  */

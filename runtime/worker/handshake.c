@@ -30,6 +30,7 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 	put_number(message, "TASKS", start->tasks);
 	put_number(message, "DATA_BYTES", start->data_bytes);
 	put_number(message, "PAGES", start->pages);
+	put_number(message, "NUMA", start->numa);
 	put_number(message, "WAIT", start->wait);
 	put_number(message, "ISOLATION", start->isolation);
 	put_number(message, "ISOLATION_REQUIRED", start->isolation_required);
@@ -65,6 +66,7 @@ enum small {
 	FRAMES,
 	TASKS,
 	PAGES,
+	NUMA,
 	WAIT,
 	ISOLATION,
 	ISOLATION_REQUIRED,
@@ -89,6 +91,7 @@ static const struct {
 	[FRAMES] = { "FRAMES", UINT32_MAX },
 	[TASKS] = { "TASKS", UINT32_MAX },
 	[PAGES] = { "PAGES", DSMX_PAGES_SMALL },
+	[NUMA] = { "NUMA", DSMX_NUMA_OFF },
 	[WAIT] = { "WAIT", DSMX_WAIT_FUTEX },
 	[ISOLATION] = { "ISOLATION", DSMX_ISOLATION_STRICT },
 	[ISOLATION_REQUIRED] = { "ISOLATION_REQUIRED", 1 },
@@ -110,6 +113,7 @@ static void put_small(struct dx_start *start, const uint64_t *small)
 	start->frames = (uint32_t)small[FRAMES];
 	start->tasks = (uint32_t)small[TASKS];
 	start->pages = (enum dsmx_pages)small[PAGES];
+	start->numa = (enum dsmx_numa)small[NUMA];
 	start->wait = (enum dsmx_wait_backend)small[WAIT];
 	start->isolation = (enum dsmx_isolation)small[ISOLATION];
 	start->isolation_required = small[ISOLATION_REQUIRED] == 1;

@@ -56,6 +56,7 @@ struct dx_start {
 	uint32_t tasks;
 	uint64_t data_bytes;
 	enum dsmx_pages pages;
+	enum dsmx_numa numa;
 	enum dsmx_wait_backend wait;
 	enum dsmx_isolation isolation;
 	bool isolation_required; /* without a step of it a worker does not serve */

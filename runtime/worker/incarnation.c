@@ -31,6 +31,7 @@
  */
 #include <assert.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -144,6 +145,7 @@ static int spawn_in(struct dx_worker *worker, const int sockets[2], struct dsmx_
 		                  .control = sockets[1],
 		                  .no_core = supervisor->start.isolation != DSMX_ISOLATION_NONE &&
 		                             !supervisor->start.core_dumps };
+	cpu_set_t cpus;
 	int r = send_start(worker, sockets[0]);
 
 	if (r != 0)
@@ -158,6 +160,8 @@ static int spawn_in(struct dx_worker *worker, const int sockets[2], struct dsmx_
 		return r;
 	spawn.cgroup_fd = worker->leaf.fd;
 	spawn.v1_procs = worker->leaf.v1_procs;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		spawn.cpus = &cpus;
 	r = dx_spawn_child(&spawn, &worker->process, err);
 	dx_cgroup_leaf_started(&worker->leaf);
 	if (r != 0)

@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "exchange/service.h"
 #include "shm/control.h"
+#include "shm/numa.h"
 #include "worker/handshake.h"
 #include "worker/sandbox.h"
 #include "worker/spawn.h"
@@ -172,6 +173,9 @@ static int set_up(struct worker *worker, const struct dsmx_extension *own, struc
 	if (r != 0)
 		return dx_error(err, r, "cannot wait for the leader's end: %s", dx_strerror(r));
 	params = dx_start_mesh(&worker->start);
+	if (worker->start.numa != DSMX_NUMA_OFF)
+		params.numa_node =
+			dx_numa_settle(worker->start.limits.cpus == NULL, worker->start.self - 1);
 	r = dx_mesh_new(worker->reactor, &params, &worker->mesh, err);
 	if (r != 0)
 		return r;

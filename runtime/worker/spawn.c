@@ -84,6 +84,18 @@ ON_FOREIGN_STACK static int sort_descriptors(int control)
 	return syscall(SYS_close_range, DX_CONTROL_FD + 1, ~0U, 0) == 0 ? 0 : dx_errno();
 }
 
+/* Before Linux 6.2 a process that enters a cpuset may run on all of it, wherever it was told to run before. */
+ON_FOREIGN_STACK static void keep_to(const cpu_set_t *cpus)
+{
+	cpu_set_t allowed, both;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+		return;
+	CPU_AND(&both, &allowed, cpus);
+	if (!CPU_EQUAL(&both, &allowed) && CPU_COUNT(&both) > 0)
+		(void)sched_setaffinity(0, sizeof(both), &both);
+}
+
 /* In the child: become the program. Returns -errno only. */
 ON_FOREIGN_STACK static int become(const struct dx_spawn *spawn)
 {
@@ -95,6 +107,8 @@ ON_FOREIGN_STACK static int become(const struct dx_spawn *spawn)
 	for (int i = 0; spawn->v1_procs != NULL && i < DX_V1_COUNT; i++)
 		if (spawn->v1_procs[i] >= 0 && write(spawn->v1_procs[i], "0", 1) != 1)
 			return dx_errno();
+	if (spawn->cpus != NULL)
+		keep_to(spawn->cpus);
 	if (spawn->no_core && setrlimit(RLIMIT_CORE, &no_core) != 0)
 		return dx_errno();
 	r = sort_descriptors(spawn->control);

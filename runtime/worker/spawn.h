@@ -8,6 +8,7 @@
 #ifndef DX_WORKER_SPAWN_H
 #define DX_WORKER_SPAWN_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,7 +31,8 @@ struct dx_spawn {
 	int cgroup_fd;     /* to be born in; -1: where the caller is */
 	const int *
 		v1_procs; /* DX_V1_COUNT cgroup.procs to write itself to, -1: none; NULL: none at all */
-	bool no_core;     /* no core dump */
+	const cpu_set_t *cpus; /* not to run on others, though its group may; NULL: no matter */
+	bool no_core;          /* no core dump */
 };
 
 struct dx_process {
