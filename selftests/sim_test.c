@@ -1,28 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sim_test.c - leader and workers as reactors of one process, under a seeded scheduler
+ * sim_test.c - leader, supervisor and workers as reactors of one process, under a seeded scheduler
  *
  * Nothing in the library is global, so a whole session's worth of meshes, services and reactors fits one
  * process. Each has a wait of the simulation's: it never sleeps, but a process whose turn found nothing counts
  * as asleep, and is not run again before one of the words that it armed has moved. So a wake that is lost is a
  * hang here, and is found when everybody sleeps and the query is not over.
  *
- * A seed decides sizes, the order of turns, and whether and when the query is closed or a worker dies; the
- * news of a death reach each process at a time of its own. DSMX_SIM_SEEDS runs more of them, DSMX_SIM_SEED one.
+ * A seed decides sizes, the order and the lengths of turns, and whether and when the query is closed or workers die;
+ * the news of a death reach each process at a time of its own, and so does the successor (sim_supervisor.h). Tasks of
+ * the dead run again elsewhere; a query that fails with a death is run again as a whole, until it gives the answer.
+ * Time is the simulation's own, so a seed replays exactly. DSMX_SIM_SEEDS runs more of them, DSMX_SIM_SEED one.
  */
+#define HARNESS_TIMEOUT_S 120
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "harness.h"
-#include "simulated.h"
+#include "sim_supervisor.h"
 
-enum { ROWS = 9600, BATCH_ROWS = 400, KEYS = 97, TURNS_MAX = 200000 };
+enum { ROWS = 9600, BATCH_ROWS = 400, KEYS = 97, TURNS_MAX = 200000, TRIES_MAX = 6, SEEDS = 2000 };
+
+enum {
+	PLAN_GROUPS,
+	PLAN_JOIN,
+	PLAN_BROADCAST,
+	PLAN_LIMIT,
+	PLAN_ROWS,  /* as they are, to the leader */
+	PLAN_TOTAL, /* summed by each scan: no frame before its end */
+	PLAN_FEW,   /* dealt to two consumers, wherever the scans are */
+	PLAN_COUNT
+};
 
 struct sim {
 	struct cluster c;
+	struct supervisor supervisor;
 	uint32_t turns;
+	uint64_t trace; /* of the turns so far: who, and what came of it */
+	uint64_t reruns, retries;
 	/* the query */
 	struct dx_query *query;
 	struct dx_task root;
@@ -31,6 +49,7 @@ struct sim {
 	bool running;
 	int result;
 	struct dsmx_error err;
+	int which; /* plan */
 	uint64_t rows;
 	__int128 total;
 };
@@ -52,6 +71,8 @@ static void take_turn(struct sim *s, struct process *p)
 {
 	s->turns++;
 	p->asleep = dx_reactor_turn(p->reactor, 0) == 0;
+	s->trace =
+		(s->trace ^ ((uint64_t)(p - s->c.processes) << 1 | p->asleep)) * 0x100000001b3ULL;
 }
 
 /* Somebody who can run, at random; NULL: everybody sleeps. */
@@ -68,14 +89,19 @@ static struct process *pick(struct sim *s)
 	return NULL;
 }
 
-static void tell_death(struct sim *s, struct process *p, uint32_t dead)
+/* A turn of somebody's, or a step of the supervisor's. False: nobody will do anything any more. */
+static bool go_on(struct sim *s)
 {
-	if (!p->alive || (p->knows >> dead & 1) != 0)
-		return;
-	p->knows |= 1U << dead;
-	dx_mesh_peer_dead(p->mesh, dead, 100 + dead);
-	p->asleep = false; /* a pidfd or liveness word fired */
-	(void)s;
+	struct process *p;
+
+	if (draw(&s->c.state) % 16 == 0 && supervisor_step(&s->supervisor))
+		return true;
+	p = pick(s);
+	if (p != NULL) {
+		take_turn(s, p);
+		return true;
+	}
+	return supervisor_step(&s->supervisor) || supervisor_wait(&s->supervisor);
 }
 
 /* --- the query ----------------------------------------------------------------------------------------------------- */
@@ -88,6 +114,10 @@ static void add_rows(struct sim *s, const struct dsmx_batch *b)
 		const struct dsmx_column *last = &b->columns[b->column_count - 1];
 		__int128 value;
 
+		if (s->which == PLAN_ROWS || s->which == PLAN_FEW) {
+			s->total += ((const int64_t *)last->values)[row];
+			continue;
+		}
 		memcpy(&value, (const char *)last->values + row * sizeof(value), sizeof(value));
 		s->total += value;
 	}
@@ -125,19 +155,32 @@ static void root_end(struct dx_task *task, int result, const struct dsmx_error *
 	s->err = *err;
 }
 
-static int start_query(struct sim *s, const void *bytes, size_t len)
+/* Workers that a query may be dealt to now, as the session decides it. */
+static uint32_t place(struct sim *s, uint8_t *placement)
+{
+	const struct dx_mesh *mesh = s->c.processes[0].mesh;
+	uint32_t count = 0;
+
+	for (uint32_t i = 1; i < s->c.count; i++)
+		if (dx_mesh_alive(mesh, i) && dx_mesh_mapped_by_all(mesh, i))
+			placement[count++] = (uint8_t)i;
+	if (s->c.count == 1)
+		placement[count++] = 0;
+	return count;
+}
+
+/* -EAGAIN: there is no worker to deal it to. */
+static int start_query(struct sim *s, const void *bytes, size_t len, uint32_t attempt)
 {
 	uint8_t placement[PROCESSES_MAX] = { 0 };
 	struct dx_offer offer = { .placement = placement,
-		                  .placements = 1,
-		                  .overflow_max = 1 << 28 };
+		                  .overflow_max = 1 << 28,
+		                  .attempt = attempt };
 	int r;
 
-	if (s->c.count > 1) {
-		offer.placements = s->c.count - 1;
-		for (uint32_t i = 1; i < s->c.count; i++)
-			placement[i - 1] = (uint8_t)i;
-	}
+	offer.placements = place(s, placement);
+	if (offer.placements == 0)
+		return -EAGAIN;
 	r = dx_query_offer(s->c.processes[0].service, bytes, len, &offer, &s->query, &s->err);
 	if (r < 0)
 		return r;
@@ -165,16 +208,21 @@ static void close_query(struct sim *s)
 	s->c.processes[0].asleep = false;
 }
 
-/* Everybody runs until nobody can: then no memory may be out and no stream open. Returns what is wrong. */
+/*
+ * Everybody runs until nobody can, and all workers are there again: then no memory may be out and no stream open.
+ * Returns what is wrong.
+ */
 static const char *settle(struct sim *s)
 {
-	struct process *p;
-
 	for (uint32_t i = 0; i < s->c.count; i++)
 		s->c.processes[i].asleep = false;
-	while ((p = pick(s)) != NULL)
-		if (take_turn(s, p), s->turns > TURNS_MAX)
+	while (go_on(s))
+		if (s->turns > TURNS_MAX)
 			return "the session does not come to rest";
+	for (uint32_t i = 1; i < s->c.count; i++)
+		if (s->supervisor.lives[i].state != LIFE_FAILED &&
+		    !dx_mesh_mapped_by_all(s->c.processes[0].mesh, i))
+			return "a worker is not ready after all news were heard";
 	for (uint32_t i = 0; i < s->c.count; i++) {
 		struct dx_mesh *mesh = s->c.processes[i].mesh;
 
@@ -192,8 +240,6 @@ static const char *settle(struct sim *s)
 }
 
 /* --- plans --------------------------------------------------------------------------------------------------------- */
-
-enum { PLAN_GROUPS, PLAN_JOIN, PLAN_BROADCAST, PLAN_LIMIT, PLAN_COUNT };
 
 static char table_path[256];
 
@@ -251,6 +297,13 @@ static struct dsmx_rel *build(struct dsmx_plan *plan, int which)
 	switch (which) {
 	case PLAN_GROUPS:
 		return aggregate(plan, a, true);
+	case PLAN_FEW:
+		a = dsmx_rel_exchange(plan, DSMX_EXCHANGE_HASH, a, &key, 1, 2, NULL);
+		return dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, a, NULL, 0, 1, NULL);
+	case PLAN_ROWS:
+		return dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, a, NULL, 0, 1, NULL);
+	case PLAN_TOTAL:
+		return aggregate(plan, a, false);
 	case PLAN_LIMIT:
 		return dsmx_rel_limit(plan, aggregate(plan, a, true), 0, 5);
 	default:
@@ -296,61 +349,121 @@ static void expected(int which, uint64_t *rows, __int128 *total)
 		sum[i % KEYS] += i;
 	}
 	*total = 0;
-	*rows = which == PLAN_GROUPS ? KEYS : which == PLAN_LIMIT ? 5 : 1;
+	*rows = which == PLAN_GROUPS                      ? KEYS
+	        : which == PLAN_LIMIT                     ? 5
+	        : which == PLAN_ROWS || which == PLAN_FEW ? ROWS
+	                                                  : 1;
 	for (int k = 0; k < KEYS; k++)
-		*total += which == PLAN_GROUPS ? sum[k] : (__int128)sum[k] * count[k];
+		*total += which == PLAN_JOIN || which == PLAN_BROADCAST
+		                  ? (__int128)sum[k] * count[k]
+		                  : sum[k];
 }
 
 /* --- one seed --------------------------------------------------------------------------------------------------------- */
 
 enum fate { FATE_NONE, FATE_CLOSE, FATE_KILL, FATE_COUNT };
 
-static const char *run_query(struct sim *s, int which, enum fate fate)
+/* Of those that live; 0: none does. */
+static uint32_t draw_victim(struct sim *s)
 {
-	uint32_t when = (uint32_t)(draw(&s->c.state) % 400), begin = s->turns, dead = 0;
-	uint64_t rows;
-	__int128 total;
+	uint32_t from = (uint32_t)(draw(&s->c.state) % s->c.count);
 
-	if (make_plan(which, s->c.count > 1 ? s->c.count - 1 : 1) < 0 ||
-	    start_query(s, plans[which][s->c.count > 1 ? s->c.count - 1 : 1].bytes,
-	                plans[which][s->c.count > 1 ? s->c.count - 1 : 1].len) < 0)
-		return "the query does not start";
+	for (uint32_t k = 0; k < s->c.count; k++) {
+		uint32_t i = (from + k) % s->c.count;
+
+		if (i != 0 && s->c.processes[i].alive)
+			return i;
+	}
+	return 0;
+}
+
+/* Turns from now: few as well as many. */
+static uint32_t draw_moment(struct sim *s)
+{
+	return (uint32_t)(draw(&s->c.state) % (1U << draw(&s->c.state) % 9));
+}
+
+/* One run of the query, closed, ended or failed. @kills: that there may be yet. */
+static const char *run_once(struct sim *s, enum fate fate, uint32_t *kills)
+{
+	uint32_t when = draw_moment(s), begin = s->turns;
+
 	while (s->running) {
-		struct process *p;
-
 		if (fate == FATE_CLOSE && s->turns - begin >= when)
-			break;
-		if (fate == FATE_KILL && dead == 0 && s->c.count > 1 && s->turns - begin >= when) {
-			dead = 1 + (uint32_t)(draw(&s->c.state) % (s->c.count - 1));
-			s->c.processes[dead].alive = false;
+			return NULL;
+		if (fate == FATE_KILL && *kills > 0 && s->turns - begin >= when) {
+			uint32_t victim = draw_victim(s);
+
+			if (victim != 0)
+				kill_process(&s->supervisor, victim);
+			(*kills)--;
+			when += draw_moment(s);
 		}
-		if (dead != 0 && draw(&s->c.state) % 16 == 0)
-			tell_death(s, &s->c.processes[draw(&s->c.state) % s->c.count], dead);
-		p = pick(s);
-		if (p == NULL && dead != 0)
-			for (uint32_t i = 0; i < s->c.count; i++)
-				tell_death(s, &s->c.processes[i], dead);
-		else if (p == NULL)
+		if (!go_on(s))
 			return "everybody sleeps and the query is not over";
-		if (p != NULL)
-			take_turn(s, p);
 		if (s->turns > TURNS_MAX)
 			return "the query does not end";
 	}
-	expected(which, &rows, &total);
-	if (!s->running && s->result < 0 && (fate != FATE_KILL || dead == 0))
-		return "the query failed though nobody died";
-	if (!s->running && s->result > 0 &&
-	    (s->rows != rows || (which != PLAN_LIMIT && s->total != total)))
-		return "the answer is wrong";
-	close_query(s);
-	if (dead != 0)
-		for (uint32_t i = 0; i < s->c.count; i++)
-			tell_death(s, &s->c.processes[i], dead);
-	return settle(s);
+	return NULL;
 }
 
-static const char *run_seed(uint64_t seed)
+static const char *judge(const struct sim *s, uint32_t deaths_before)
+{
+	uint64_t rows;
+	__int128 total;
+
+	expected(s->which, &rows, &total);
+	if (!s->running && s->result < 0 && s->supervisor.deaths == deaths_before)
+		return "the query failed though nobody died";
+	if (!s->running && s->result > 0 &&
+	    (s->rows != rows || (s->which != PLAN_LIMIT && s->total != total)))
+		return "the answer is wrong";
+	return NULL;
+}
+
+/* To its end: again as a whole while it fails with deaths. */
+static const char *run_query(struct sim *s, int which, enum fate fate)
+{
+	uint32_t tasks = s->c.count > 1 ? s->c.count - 1 : 1;
+	uint32_t kills = s->c.count > 1 ? 1 + (uint32_t)(draw(&s->c.state) % 3) : 0;
+	uint32_t deaths = s->supervisor.deaths; /* of before, which all have heard of */
+	const char *wrong = NULL;
+
+	s->which = which;
+	if (make_plan(which, tasks) < 0)
+		return "the plan cannot be made";
+	for (uint32_t attempt = 0; wrong == NULL && attempt < TRIES_MAX;) {
+		int r = start_query(s, plans[which][tasks].bytes, plans[which][tasks].len, attempt);
+
+		if (r == -EAGAIN) { /* no worker, or a record that is not free yet */
+			if (!go_on(s))
+				return "no worker comes back";
+			continue;
+		}
+		if (r < 0)
+			return "the query does not start";
+		wrong = run_once(s, fate, &kills);
+		if (wrong == NULL)
+			wrong = judge(s, deaths);
+		s->reruns += dx_rerun_count(s->query, DX_EVERY_EXCHANGE);
+		close_query(s);
+		if (s->result > 0 || fate == FATE_CLOSE)
+			break;
+		s->retries++;
+		attempt++;
+	}
+	if (wrong == NULL && fate != FATE_CLOSE && s->result < 0)
+		wrong = "the query fails though it was run again";
+	return wrong != NULL ? wrong : settle(s);
+}
+
+struct outcome {
+	const char *wrong; /* NULL: nothing */
+	uint64_t trace;
+	uint64_t deaths, restarts, reruns, retries;
+};
+
+static struct outcome run_seed(uint64_t seed)
 {
 	struct sim s = { .c.state = seed };
 	const char *wrong = NULL;
@@ -359,42 +472,71 @@ static const char *run_seed(uint64_t seed)
 	s.c.frames = 1U << draw(&s.c.state) % 4;
 	if (cluster_open(&s.c) < 0)
 		wrong = "the session does not open";
+	supervise(&s.supervisor, &s.c);
 	for (int i = 0; wrong == NULL && i < 3; i++) {
-		bool last = i == 2;
-		enum fate fate = (enum fate)(draw(&s.c.state) % (last ? FATE_COUNT : FATE_KILL));
+		enum fate fate = (enum fate)(draw(&s.c.state) % FATE_COUNT);
 
 		s.turns = 0;
 		wrong = run_query(&s, (int)(draw(&s.c.state) % PLAN_COUNT), fate);
 	}
-	if (wrong == NULL || s.query != NULL)
+	if (wrong == NULL)
 		cluster_close(&s.c);
-	return wrong;
+	return (struct outcome){ wrong,    s.trace,  s.supervisor.deaths, s.supervisor.restarts,
+		                 s.reruns, s.retries };
 }
 
-TEST(sim_seeds,
-     "sessions under random orders of turns, closes and deaths: the answer or an error, never a hang, nothing left")
+static void free_plans(void)
 {
-	const char *one = getenv("DSMX_SIM_SEED"), *many = getenv("DSMX_SIM_SEEDS");
-	uint64_t first = one != NULL ? strtoull(one, NULL, 10) : 1;
-	uint64_t count = one != NULL ? 1 : many != NULL ? strtoull(many, NULL, 10) : 500;
-	int failed = 0;
-
-	CHECK_EQ(write_table(), 0);
-	for (uint64_t seed = first; seed < first + count && failed < 5; seed++) {
-		const char *wrong = run_seed(seed);
-
-		if (wrong == NULL)
-			continue;
-		failed++;
-		printf("# DSMX_SIM_SEED=%" PRIu64 ": %s\n", seed, wrong);
-	}
 	unlink(table_path);
 	for (int i = 0; i < PLAN_COUNT; i++)
 		for (int j = 0; j < PROCESSES_MAX; j++) {
 			free(plans[i][j].bytes);
 			plans[i][j].bytes = NULL;
 		}
+}
+
+TEST(sim_seeds,
+     "sessions under random turns, closes, deaths and restarts: the answer, never a hang, nothing left")
+{
+	const char *one = getenv("DSMX_SIM_SEED"), *many = getenv("DSMX_SIM_SEEDS");
+	uint64_t first = one != NULL ? strtoull(one, NULL, 10) : 1;
+	uint64_t count = one != NULL ? 1 : many != NULL ? strtoull(many, NULL, 10) : SEEDS;
+	struct outcome sum = { 0 };
+	int failed = 0;
+
+	CHECK_EQ(write_table(), 0);
+	for (uint64_t seed = first; seed < first + count && failed < 5; seed++) {
+		struct outcome o = run_seed(seed);
+
+		sum.deaths += o.deaths;
+		sum.restarts += o.restarts;
+		sum.reruns += o.reruns;
+		sum.retries += o.retries;
+		if (o.wrong == NULL)
+			continue;
+		failed++;
+		printf("# DSMX_SIM_SEED=%" PRIu64 ": %s\n", seed, o.wrong);
+	}
+	free_plans();
+	printf("# %" PRIu64 " seeds: %" PRIu64 " deaths, %" PRIu64 " restarts, %" PRIu64
+	       " tasks ran again, %" PRIu64 " queries did\n",
+	       count, sum.deaths, sum.restarts, sum.reruns, sum.retries);
 	CHECK_EQ(failed, 0);
+	CHECK(count < 100 || (sum.restarts > 0 && sum.reruns > 0 && sum.retries > 0));
+}
+
+TEST(sim_replay, "a seed gives the same turns again, one after another")
+{
+	CHECK_EQ(write_table(), 0);
+	for (uint64_t seed = 1; seed <= 30; seed++) {
+		struct outcome once = run_seed(seed), again = run_seed(seed);
+
+		CHECK(once.trace != 0);
+		if (once.trace != again.trace)
+			printf("# seed %" PRIu64 "\n", seed);
+		CHECK(once.trace == again.trace && once.deaths == again.deaths);
+	}
+	free_plans();
 }
 
 int main(int argc, char **argv)

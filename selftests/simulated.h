@@ -29,6 +29,7 @@ struct sim_wait {
 	struct dx_wait wait; /* must be first */
 	struct dx_list words;
 	uint64_t *state; /* of the generator: slices end at random times */
+	uint64_t *clock_ns;
 };
 
 static inline uint64_t draw(uint64_t *state)
@@ -84,10 +85,13 @@ static inline int sim_pollable(struct dx_wait *wait)
 	return -EOPNOTSUPP;
 }
 
-/* Behind the true clock by up to a slice, so that slices have any length. */
+/* Time passes by being asked for: slices have any length, and the same seed gives the same ones. */
 static inline uint64_t sim_now(struct dx_wait *wait)
 {
-	return dx_now_ns() - draw(sim_of(wait)->state) % DX_SLICE_NS;
+	struct sim_wait *w = sim_of(wait);
+
+	*w->clock_ns += draw(w->state) % (DX_SLICE_NS / 4);
+	return *w->clock_ns;
 }
 
 static inline void sim_free(struct dx_wait *wait)
@@ -107,24 +111,34 @@ struct process {
 	struct dx_reactor *reactor;
 	struct dx_mesh *mesh;
 	struct dx_service *service;
+	uint64_t epoch;
 	bool alive;
 	bool asleep;
-	uint32_t knows; /* bit p: it has heard that p is dead */
 };
+
+enum { GRAVES_MAX = 64 };
 
 struct cluster {
 	uint64_t state; /* of the generator */
 	uint32_t count;
 	uint32_t frames;
 	struct process processes[PROCESSES_MAX];
+	/* The killed: nothing of theirs is tidied up, and others may have their memory still. */
+	struct process graves[GRAVES_MAX];
+	uint32_t grave_count;
+	uint64_t last_epoch;
+	uint64_t clock_ns;
 };
 
 static inline int make_process(struct cluster *s, uint32_t self)
 {
 	struct process *p = &s->processes[self];
+
+	*p = (struct process){ .epoch = 100 + s->last_epoch++ };
+
 	struct dx_mesh_params params = {
 		.session = 1,
-		.epoch = 100 + self,
+		.epoch = p->epoch,
 		.self = self,
 		.peers = s->count,
 		.slots = SIMULATED_SLOTS,
@@ -141,6 +155,7 @@ static inline int make_process(struct cluster *s, uint32_t self)
 		return -ENOMEM;
 	p->wait->wait.ops = &sim_ops;
 	p->wait->state = &s->state;
+	p->wait->clock_ns = &s->clock_ns;
 	dx_list_init(&p->wait->words);
 	r = dx_reactor_new_over(&p->wait->wait, false, &p->reactor, NULL);
 	if (r == 0)
@@ -151,34 +166,50 @@ static inline int make_process(struct cluster *s, uint32_t self)
 	return r;
 }
 
+/* Process @who gets to know process @whom; that its predecessor is dead, too. */
+static inline int introduce(struct cluster *s, uint32_t who, uint32_t whom)
+{
+	struct process *p = &s->processes[who], *q = &s->processes[whom];
+
+	dx_mesh_peer_dead(p->mesh, whom, dx_mesh_epoch(p->mesh, whom));
+	p->asleep = false;
+	return dx_mesh_attach(p->mesh, whom, q->epoch, dx_mesh_page_segment(q->mesh)->fd,
+	                      dx_mesh_data_segment(q->mesh)->fd, -1, NULL);
+}
+
 static inline int cluster_open(struct cluster *s)
 {
 	int r = 0;
+
+	s->clock_ns = DX_NS_PER_S;
 
 	for (uint32_t i = 0; r == 0 && i < s->count; i++)
 		r = make_process(s, i);
 	for (uint32_t i = 0; r == 0 && i < s->count; i++)
 		for (uint32_t j = 0; r == 0 && j < s->count; j++)
 			if (i != j)
-				r = dx_mesh_attach(s->processes[i].mesh, j, 100 + j,
-				                   dx_mesh_page_segment(s->processes[j].mesh)->fd,
-				                   dx_mesh_data_segment(s->processes[j].mesh)->fd,
-				                   -1, NULL);
+				r = introduce(s, i, j);
 	return r;
+}
+
+static inline void free_process(struct process *p)
+{
+	if (p->service != NULL)
+		dx_service_free(p->service);
+	if (p->mesh != NULL)
+		dx_mesh_free(p->mesh);
+	if (p->reactor != NULL)
+		dx_reactor_free(p->reactor);
+	*p = (struct process){ 0 };
 }
 
 static inline void cluster_close(struct cluster *s)
 {
-	for (uint32_t i = 0; i < s->count; i++) {
-		struct process *p = &s->processes[i];
-
-		if (p->service != NULL)
-			dx_service_free(p->service);
-		if (p->mesh != NULL)
-			dx_mesh_free(p->mesh);
-		if (p->reactor != NULL)
-			dx_reactor_free(p->reactor);
-	}
+	for (uint32_t i = 0; i < s->count; i++)
+		free_process(&s->processes[i]);
+	for (uint32_t i = 0; i < s->grave_count; i++)
+		free_process(&s->graves[i]);
+	s->grave_count = 0;
 }
 
 #endif /* DX_SELFTESTS_SIMULATED_H */

@@ -5,7 +5,7 @@
 
 bool dsmx_cx_expired(const struct dsmx_cx *cx)
 {
-	return dx_now_ns() >= cx->slice_end_ns;
+	return (cx->now != NULL ? cx->now(cx) : dx_now_ns()) >= cx->slice_end_ns;
 }
 
 void dsmx_cx_yield(struct dsmx_cx *cx)

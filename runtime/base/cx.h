@@ -15,8 +15,9 @@
 struct dsmx_cx {
 	uint64_t slice_end_ns;
 	struct dsmx_waker *waker;
-	struct dsmx_error *err; /* never NULL */
-	bool yielded;           /* the poll wants to go on as soon as others had their turn */
+	struct dsmx_error *err;                    /* never NULL */
+	uint64_t (*now)(const struct dsmx_cx *cx); /* the slice's clock; NULL: the machine's */
+	bool yielded; /* the poll wants to go on as soon as others had their turn */
 };
 
 #endif /* DX_BASE_CX_H */

@@ -27,6 +27,12 @@
 /* For live processes to notice a death; who does not is stopped, or as good as. */
 #define NOTICE_NS (100 * DX_NS_PER_MS)
 
+/* The reactor's clock: a simulation has its own. */
+static uint64_t now_ns(const struct dx_mesh *mesh)
+{
+	return dx_wait_now(dx_reactor_wait(dx_mesh_reactor(mesh)));
+}
+
 static struct dsmx_query_abi *own_record(const struct dx_query *q)
 {
 	struct dx_mesh *mesh = q->service->mesh;
@@ -172,7 +178,7 @@ void dx_rerun_died(struct dx_service *service, uint32_t peer)
 		for (uint32_t i = 0; q->offered && i < q->placements; i++) {
 			if (q->placement[i] != peer || q->epochs[i] != dx_mesh_epoch(mesh, peer))
 				continue;
-			q->undecided_ns[i] = dx_now_ns();
+			q->undecided_ns[i] = now_ns(mesh);
 			service->undecided++;
 		}
 	}
@@ -307,7 +313,7 @@ static bool decide_query(struct dx_query *q)
 		if (q->undecided_ns[i] == 0)
 			continue;
 		noticed = is_noticed(q, i);
-		if (!noticed && dx_now_ns() - q->undecided_ns[i] < NOTICE_NS)
+		if (!noticed && now_ns(q->service->mesh) - q->undecided_ns[i] < NOTICE_NS)
 			continue;
 		q->undecided_ns[i] = 0;
 		q->service->undecided--;

@@ -237,22 +237,36 @@ void dx_task_wake(struct dx_task *task)
 		task->woken(task);
 }
 
+/* What a poll is given, and whose clock it has: a simulation's slices end by its own. */
+struct polled {
+	struct dsmx_cx cx; /* must be first */
+	struct dx_wait *wait;
+};
+
+static uint64_t polled_now(const struct dsmx_cx *cx)
+{
+	return dx_wait_now(((const struct polled *)cx)->wait);
+}
+
 static void poll_task(struct dx_reactor *reactor, struct dx_task *task)
 {
-	struct dsmx_cx cx = {
-		.slice_end_ns = dx_wait_now(reactor->wait) + DX_SLICE_NS,
-		.waker = &task->waker,
-		.err = &reactor->err,
+	struct polled polled = {
+		.cx = { .slice_end_ns = dx_wait_now(reactor->wait) + DX_SLICE_NS,
+		        .waker = &task->waker,
+		        .err = &reactor->err,
+		        .now = polled_now },
+		.wait = reactor->wait,
 	};
+	struct dsmx_cx *cx = &polled.cx;
 	int result;
 
 	reactor->stats.polls++;
 	reactor->err.code = 0;
 	task->polling = true;
-	result = task->poll(task, &cx);
+	result = task->poll(task, cx);
 	task->polling = false;
 	if (result == 0) {
-		if (cx.yielded)
+		if (cx->yielded)
 			dx_task_wake(task);
 		return;
 	}
