@@ -305,7 +305,7 @@ TEST(registry_lock, "a session's file is swept only once nobody holds its lock")
 	char root[64], dir[80];
 
 	CHECK(make_runtime_dir(root, dir));
-	CHECK_EQ(dx_registry_add(0x123, getpid(), &group, &entry, NULL), 0);
+	CHECK_EQ(dx_registry_add(0x123, getpid(), -1, &group, &entry, NULL), 0);
 	CHECK_STR(strrchr(entry.path, '/'), "/0000000000000123");
 	CHECK(strncmp(entry.path, dir, strlen(dir)) == 0);
 	CHECK_EQ(dx_registry_sweep(), 0);
@@ -314,7 +314,7 @@ TEST(registry_lock, "a session's file is swept only once nobody holds its lock")
 	CHECK_EQ(dx_registry_sweep(), 0);
 	CHECK(access(entry.path, F_OK) != 0);
 
-	CHECK_EQ(dx_registry_add(0x124, getpid(), &group, &entry, NULL), 0);
+	CHECK_EQ(dx_registry_add(0x124, getpid(), -1, &group, &entry, NULL), 0);
 	dx_registry_remove(&entry);
 	CHECK_EQ(entry.fd, -1);
 	CHECK(remove_runtime_dir(root, dir));
@@ -364,7 +364,7 @@ TEST(registry_shared_dir, "a directory that others may write is not used")
 
 	CHECK(make_runtime_dir(root, dir));
 	CHECK(mkdir(dir, 0700) == 0 && chmod(dir, 0777) == 0);
-	CHECK_EQ(dx_registry_add(0x125, getpid(), &group, &entry, NULL), 0);
+	CHECK_EQ(dx_registry_add(0x125, getpid(), -1, &group, &entry, NULL), 0);
 	CHECK(strncmp(entry.path, dir, strlen(dir)) != 0);
 	dx_registry_remove(&entry);
 	CHECK(remove_runtime_dir(root, dir));

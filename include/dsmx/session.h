@@ -123,6 +123,12 @@ struct dsmx_session_options {
 	bool flight;
 
 	enum dsmx_numa numa;
+
+	/*
+	 * When the session is closed, a worker that does not leave within so long gets SIGTERM, and SIGKILL after a
+	 * quarter of that again. 0: 2 000.
+	 */
+	uint32_t stop_timeout_ms;
 };
 
 /* What a session will take; bytes of memory, not address space. */
@@ -184,7 +190,8 @@ enum dsmx_worker_state {
 	DSMX_WORKER_DOWN,     /* dead; another is on its way */
 	DSMX_WORKER_STARTING, /* not all processes of the session have mapped its memory yet */
 	DSMX_WORKER_READY,
-	DSMX_WORKER_FAILED, /* dead; there will be no other */
+	DSMX_WORKER_FAILED,   /* dead; there will be no other, unless an operator asks for it */
+	DSMX_WORKER_DRAINING, /* serves what it was dealt, and gets nothing new: an operator's wish */
 };
 
 struct dsmx_worker_info {

@@ -27,9 +27,10 @@
 #include "dsmx/dsmx.h"
 #include "session/session.h"
 #include "shm/numa.h"
+#include "worker/registry.h"
 
-/* Longer than all time-outs of the supervisor's ending together. */
-#define CLOSE_TIMEOUT_NS (6 * DX_NS_PER_S)
+/* Added to the time-outs of the supervisor's ending: TimeoutStopSec and a quarter of it. */
+#define CLOSE_GRACE_NS (4 * DX_NS_PER_S)
 /* For the killed to be gone: memory takes about 80 ms per GiB to tear down. */
 #define KILL_TIMEOUT_NS (2 * DX_NS_PER_S)
 /* Added to the supervisor's own start time-out, whose sentence is the better one. */
@@ -144,7 +145,9 @@ static void hear_death(struct dx_member *member, const struct dx_verdict *verdic
 {
 	struct dsmx_session *session = session_of(member);
 
-	dx_session_log(session, DSMX_LOG_WARNING, "%s", verdict->text);
+	dx_session_log(session,
+	               verdict->reason == DSMX_EXIT_CLEAN ? DSMX_LOG_NOTICE : DSMX_LOG_WARNING,
+	               "%s", verdict->text);
 	if (!session->opened && session->broken.code == 0)
 		(void)dx_session_verdict_error(verdict, &session->broken);
 }
@@ -210,6 +213,7 @@ static int put_start(struct dsmx_session *session, const char *worker_path,
 		            .cpu_percent = o->worker_cpu_percent,
 		            .cpus = o->worker_cpus },
 		.start_timeout_ms = o->start_timeout_ms,
+		.stop_timeout_ms = o->stop_timeout_ms,
 		.watchdog_ms = o->watchdog_ms == DSMX_WATCHDOG_OFF ? 0 : o->watchdog_ms,
 		.restart = { .policy = o->restart,
 		             .delay_ms = o->restart_delay_ms,
@@ -442,7 +446,7 @@ static void clean_up(struct dsmx_session *session)
 	}
 	/* Else the file stays, and the next start finds it. */
 	if (dx_cgroup_remove(&session->group, deadline_ns) == 0 && session->state_path[0] != '\0')
-		(void)unlink(session->state_path);
+		dx_registry_unlink(session->state_path);
 }
 
 /* The supervisor drains the workers if it is asked to, and kills them if our end of the socket closes first. */
@@ -459,7 +463,9 @@ static void end_supervisor(struct dsmx_session *session)
 	} else if (session->is_member) {
 		(void)shutdown(member->fd.fd, SHUT_RDWR);
 	}
-	if (dx_pidfd_wait(session->supervisor.pidfd, dx_now_ns() + CLOSE_TIMEOUT_NS) != 0) {
+	if (dx_pidfd_wait(session->supervisor.pidfd,
+	                  dx_now_ns() + session->options.stop_timeout_ms * 5 / 4 * DX_NS_PER_MS +
+	                          CLOSE_GRACE_NS) != 0) {
 		dx_pidfd_kill(session->supervisor.pidfd, SIGKILL);
 		(void)!dx_pidfd_wait(session->supervisor.pidfd, dx_now_ns() + KILL_TIMEOUT_NS);
 	}

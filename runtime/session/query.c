@@ -167,7 +167,8 @@ static uint32_t place(const struct dsmx_session *s, uint8_t *ret_placement, uint
 	uint32_t count = 0;
 
 	for (uint32_t p = 1; p <= s->options.workers; p++) {
-		if (!dx_mesh_alive(s->mesh, p) || !dx_mesh_mapped_by_all(s->mesh, p))
+		if (!dx_mesh_alive(s->mesh, p) || !dx_mesh_mapped_by_all(s->mesh, p) ||
+		    dx_session_drains(s, p))
 			continue;
 		ret_epochs[count] = dx_mesh_epoch(s->mesh, p);
 		ret_placement[count++] = (uint8_t)p;
@@ -190,9 +191,24 @@ static uint64_t deadline_of(const struct dsmx_query_options *options, uint64_t s
 	return later(start_ns, options->timeout_ms);
 }
 
+static int deal(struct dsmx_query *q, struct dsmx_error *err)
+{
+	const struct dsmx_session *s = q->session;
+	bool drains = false;
+
+	q->placements = place(s, q->placement, q->epochs);
+	if (q->placements > 0)
+		return 0;
+	for (uint32_t p = 1; p <= s->options.workers; p++)
+		drains |= dx_session_drains(s, p);
+	return dx_error(err, -EOWNERDEAD, "no worker of the session %s: open another session",
+	                drains ? "takes anything new: an operator has them drained" : "is alive");
+}
+
 static int check_start(struct dsmx_query *q, struct dsmx_error *err)
 {
 	struct dsmx_session *s = q->session;
+	int r;
 
 	dx_session_await_workers(s, q->deadline_ns);
 	if (s->broken.code != 0) {
@@ -200,11 +216,8 @@ static int check_start(struct dsmx_query *q, struct dsmx_error *err)
 			*err = s->broken;
 		return s->broken.code;
 	}
-	q->placements = place(s, q->placement, q->epochs);
-	if (q->placements == 0)
-		return dx_error(err, -EOWNERDEAD,
-		                "no worker of the session is alive: open another session");
-	return make_cancel(s);
+	r = deal(q, err);
+	return r == 0 ? make_cancel(s) : r;
 }
 
 /* Tasks to distribute a plan over: the workers, or, where that was done before, as many as it got then. */
@@ -220,6 +233,23 @@ static uint32_t tasks_of(const struct dsmx_plan *plan, uint32_t workers)
 			tasks = info.producer_tasks;
 	}
 	return tasks > 0 ? tasks : workers;
+}
+
+/*
+ * An offer is out, and nobody has been asked for anything yet: has an operator wanted one of its workers drained
+ * meanwhile? The supervisor, who has said so before it looks at the records, may let that worker go (worker/steer.c).
+ */
+static bool is_overtaken(struct dsmx_query *q)
+{
+	struct dsmx_session *s = q->session;
+
+	if (!s->is_member)
+		return false;
+	dx_member_hear(&s->member);
+	for (uint32_t i = 0; i < q->placements; i++)
+		if (s->member.drains[q->placement[i]].epoch == q->epochs[i])
+			return true; /* it may be gone already */
+	return false;
 }
 
 /* Distribute, encode; what runs is decoded from these bytes, here as in the workers. */
@@ -239,6 +269,13 @@ static int offer(struct dsmx_query *q, struct dsmx_plan *plan, struct dsmx_error
 	for (;;) {
 		r = dx_query_offer(q->session->service, q->bytes, q->len_bytes, &how, &q->inner,
 		                   err);
+		if (r == 0 && is_overtaken(q)) {
+			dx_query_close(q->inner);
+			r = deal(q, err);
+			how.placements = q->placements;
+			if (r == 0)
+				continue;
+		}
 		if (r != -EAGAIN || dx_now_ns() >= until_ns)
 			break;
 		(void)dx_reactor_turn(q->session->reactor, until_ns);
@@ -256,15 +293,20 @@ int dx_query_again(struct dsmx_query *q)
 		                .overflow_max = q->session->options.overflow_max_bytes,
 		                .attempt = (uint32_t)q->stats.retries + 1 };
 	struct dx_query *inner;
+	bool again;
 	int r;
 
-	q->placements = place(q->session, q->placement, q->epochs);
-	how.placements = q->placements;
-	if (q->placements == 0)
-		return -EOWNERDEAD;
-	r = dx_query_offer(q->session->service, q->bytes, q->len_bytes, &how, &inner, NULL);
-	if (r < 0)
-		return r;
+	do {
+		if (deal(q, NULL) != 0)
+			return -EOWNERDEAD;
+		how.placements = q->placements;
+		r = dx_query_offer(q->session->service, q->bytes, q->len_bytes, &how, &inner, NULL);
+		if (r < 0)
+			return r;
+		again = is_overtaken(q);
+		if (again)
+			dx_query_close(inner);
+	} while (again);
 	dx_query_stop_root(q);
 	if (q->schema_plan == NULL)
 		q->schema_plan = dx_query_take_plan(q->inner);

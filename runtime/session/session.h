@@ -95,6 +95,8 @@ void dx_session_unpoll(struct dsmx_session *session);
 
 /* Until when workers are worth waiting for that are about to take the place of dead ones; 0: none is. */
 uint64_t dx_session_workers_due_ns(const struct dsmx_session *session, uint64_t since_ns);
+/* Does an operator want the worker at @peer dealt nothing more? */
+bool dx_session_drains(const struct dsmx_session *session, uint32_t peer);
 
 /* Hear of deaths, and wait a little for workers that are about to take the place of dead ones. */
 void dx_session_await_workers(struct dsmx_session *session, uint64_t until_ns);

@@ -13,17 +13,35 @@
 /* A replacement takes a few milliseconds; a machine under load gets some more. */
 #define SOON_NS (250 * DX_NS_PER_MS)
 
-static bool is_ready(const struct dsmx_session *session, uint32_t peer)
+bool dx_session_drains(const struct dsmx_session *session, uint32_t peer)
 {
-	return dx_mesh_alive(session->mesh, peer) && dx_mesh_mapped_by_all(session->mesh, peer);
+	uint64_t epoch = session->is_member ? session->member.drains[peer].epoch : 0;
+
+	return epoch != 0 && epoch == dx_mesh_epoch(session->mesh, peer) &&
+	       dx_mesh_alive(session->mesh, peer);
 }
 
-/* When there will be a worker at @peer at the latest; 0: there will be none, or is one. */
-static uint64_t due_ns(const struct dsmx_session *session, uint32_t peer, uint64_t patience_ns)
+static bool is_ready(const struct dsmx_session *session, uint32_t peer)
+{
+	return !dx_session_drains(session, peer) && dx_mesh_alive(session->mesh, peer) &&
+	       dx_mesh_mapped_by_all(session->mesh, peer);
+}
+
+/* When, seen from @start_ns, there will be a worker at @peer at the latest; 0: there will be none, or is one. */
+static uint64_t due_ns(const struct dsmx_session *session, uint32_t peer, uint64_t start_ns,
+                       uint64_t patience_ns)
 {
 	const struct dx_verdict *last = &session->member.verdicts[peer];
+	const struct dx_drain *drain = &session->member.drains[peer];
 
-	if (is_ready(session, peer) || last->epoch == 0 || last->restart_ms < 0)
+	if (dx_session_drains(session, peer))
+		return drain->again ? drain->heard_ns + patience_ns : 0;
+	if (is_ready(session, peer))
+		return 0;
+	if (dx_mesh_alive(session->mesh,
+	                  peer)) /* it has come, or another one that has yet to map it */
+		return start_ns + patience_ns;
+	if (last->epoch == 0 || last->restart_ms < 0)
 		return 0;
 	return last->heard_ns + (uint64_t)last->restart_ms * DX_NS_PER_MS + patience_ns;
 }
@@ -34,9 +52,9 @@ uint64_t dx_session_workers_due_ns(const struct dsmx_session *session, uint64_t 
 	uint32_t ready = 0;
 
 	for (uint32_t p = 1; session->is_member && p <= session->options.workers; p++) {
-		uint64_t soon = due_ns(session, p, SOON_NS);
-		uint64_t late =
-			due_ns(session, p, session->options.start_timeout_ms * DX_NS_PER_MS);
+		uint64_t soon = due_ns(session, p, since_ns, SOON_NS);
+		uint64_t late = due_ns(session, p, since_ns,
+		                       session->options.start_timeout_ms * DX_NS_PER_MS);
 
 		ready += is_ready(session, p);
 		if (soon > soon_ns && soon <= since_ns + 2 * SOON_NS)
@@ -80,6 +98,8 @@ static enum dsmx_worker_state state_of(const struct dsmx_session *session, uint3
 
 	if (is_ready(session, peer))
 		return DSMX_WORKER_READY;
+	if (dx_session_drains(session, peer))
+		return DSMX_WORKER_DRAINING;
 	if (dx_mesh_alive(session->mesh, peer))
 		return DSMX_WORKER_STARTING;
 	/* A death that the supervisor has not spoken of yet may be followed by anything. */

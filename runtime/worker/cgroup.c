@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "worker/cgroup_file.h"
 
 /* Another session's end may remove the parents between our making and our using them. */
 #define CREATE_TRIES 10
@@ -28,20 +29,13 @@
 
 #define CPU_PERIOD_US 100000U
 
-static bool join(char path[DX_CGROUP_PATH], const char *dir, const char *name)
-{
-	int n = snprintf(path, DX_CGROUP_PATH, "%s/%s", dir, name);
-
-	return n > 0 && n < DX_CGROUP_PATH;
-}
-
-static int write_file(const char *dir, const char *name, const char *text)
+int dx_cgroup_write_file(const char *dir, const char *name, const char *text)
 {
 	char path[DX_CGROUP_PATH];
 	ssize_t n;
 	int fd, r = 0;
 
-	if (!join(path, dir, name))
+	if (!dx_cgroup_join(path, dir, name))
 		return -ENAMETOOLONG;
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -51,38 +45,6 @@ static int write_file(const char *dir, const char *name, const char *text)
 		r = dx_errno();
 	(void)close(fd);
 	return r;
-}
-
-/* Reads a file of a few lines; "" where there is none. */
-static void read_file(const char *dir, const char *name, char *ret_text, size_t room)
-{
-	char path[DX_CGROUP_PATH];
-	ssize_t n = -1;
-	int fd;
-
-	if (join(path, dir, name)) {
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0) {
-			n = read(fd, ret_text, room - 1);
-			(void)close(fd);
-		}
-	}
-	ret_text[n > 0 ? n : 0] = '\0';
-}
-
-/* The number after "key " in a file of such lines; 0 where there is none. */
-static uint64_t read_key(const char *dir, const char *name, const char *key)
-{
-	char text[1024];
-	size_t len = strlen(key);
-
-	read_file(dir, name, text, sizeof(text));
-	for (const char *at = text; at != NULL && *at != '\0'; at = strchr(at, '\n')) {
-		at += *at == '\n';
-		if (strncmp(at, key, len) == 0 && at[len] == ' ')
-			return strtoull(at + len, NULL, 10);
-	}
-	return 0;
 }
 
 static void parent_of(char path[DX_CGROUP_PATH], const char *dir)
@@ -142,8 +104,8 @@ static void inherit_cpuset(const char *dir)
 
 	parent_of(parent, dir);
 	for (size_t i = 0; i < DX_ARRAY_LEN(files); i++) {
-		read_file(parent, files[i], text, sizeof(text));
-		(void)write_file(dir, files[i], text);
+		dx_cgroup_read_file(parent, files[i], text, sizeof(text));
+		(void)dx_cgroup_write_file(dir, files[i], text);
 	}
 }
 
@@ -180,7 +142,7 @@ static void enable(const char *dir, const struct dx_cgroup *group, const struct 
 
 	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++)
 		if (rows[i].wanted && group->v1[rows[i].v1][0] == '\0')
-			(void)write_file(dir, "cgroup.subtree_control", rows[i].text);
+			(void)dx_cgroup_write_file(dir, "cgroup.subtree_control", rows[i].text);
 }
 
 int dx_cgroup_create(const struct dx_cgroup *group, const struct dx_limits *limits,
@@ -221,7 +183,7 @@ static int set_limit(const struct dx_cgroup_leaf *leaf, enum dx_v1 controller, c
 {
 	bool v1 = leaf->v1[controller][0] != '\0';
 	const char *dir = v1 ? leaf->v1[controller] : leaf->v2, *file = v1 ? v1_file : v2_file;
-	int r = write_file(dir, file, text);
+	int r = dx_cgroup_write_file(dir, file, text);
 
 	if (r == -ENOENT)
 		return dx_error(err, -EOPNOTSUPP,
@@ -248,7 +210,7 @@ static int set_memory(const struct dx_cgroup_leaf *leaf, struct dx_limits *limit
 	if (r == -EOPNOTSUPP)
 		limits->memory_max = 0;
 	if (r == 0 && leaf->v1[DX_V1_MEMORY][0] == '\0') /* what it forked goes with it */
-		(void)write_file(leaf->v2, "memory.oom.group", "1");
+		(void)dx_cgroup_write_file(leaf->v2, "memory.oom.group", "1");
 	return r;
 }
 
@@ -323,7 +285,7 @@ static int open_leaf(struct dx_cgroup_leaf *leaf, struct dsmx_error *err)
 	for (int i = 0; i < DX_V1_COUNT; i++) {
 		if (leaf->v1[i][0] == '\0')
 			continue;
-		if (!join(path, leaf->v1[i], "cgroup.procs"))
+		if (!dx_cgroup_join(path, leaf->v1[i], "cgroup.procs"))
 			return dx_error(err, -ENAMETOOLONG, "cgroup %s: too long a path",
 			                leaf->v1[i]);
 		leaf->v1_procs[i] = open(path, O_WRONLY | O_CLOEXEC);
@@ -336,10 +298,11 @@ static int open_leaf(struct dx_cgroup_leaf *leaf, struct dsmx_error *err)
 static int make_leaf(const struct dx_cgroup *group, const char *name, struct dx_cgroup_leaf *leaf,
                      struct dsmx_error *err)
 {
-	bool fits = join(leaf->v2, group->v2, name);
+	bool fits = dx_cgroup_join(leaf->v2, group->v2, name);
 
 	for (int i = 0; i < DX_V1_COUNT; i++)
-		fits = fits && (group->v1[i][0] == '\0' || join(leaf->v1[i], group->v1[i], name));
+		fits = fits &&
+		       (group->v1[i][0] == '\0' || dx_cgroup_join(leaf->v1[i], group->v1[i], name));
 	if (!fits)
 		return dx_error(err, -ENAMETOOLONG, "cgroup %s/%s: too long a path", group->v2,
 		                name);
@@ -381,7 +344,7 @@ int dx_cgroup_leaf_create(const struct dx_cgroup *group, const char *name, struc
 		return r;
 	}
 	leaf.above = group->above;
-	leaf.oom_kills_before = read_key(leaf.above, "memory.oom_control", "oom_kill");
+	leaf.oom_kills_before = dx_cgroup_read_key(leaf.above, "memory.oom_control", "oom_kill");
 	*ret_leaf = leaf;
 	return 0;
 }
@@ -398,36 +361,30 @@ void dx_cgroup_leaf_started(struct dx_cgroup_leaf *leaf)
 	}
 }
 
+void dx_cgroup_leaf_at(const struct dx_cgroup *group, const char *name,
+                       struct dx_cgroup_leaf *ret_leaf)
+{
+	dx_cgroup_leaf_init(ret_leaf);
+	if (group->v2[0] != '\0' && !dx_cgroup_join(ret_leaf->v2, group->v2, name))
+		ret_leaf->v2[0] = '\0';
+	for (int i = 0; i < DX_V1_COUNT; i++)
+		if (group->v1[i][0] != '\0' && !dx_cgroup_join(ret_leaf->v1[i], group->v1[i], name))
+			ret_leaf->v1[i][0] = '\0';
+}
+
+int dx_cgroup_leaf_freeze(const struct dx_cgroup_leaf *leaf, bool frozen)
+{
+	int r = leaf->v2[0] != '\0'
+	                ? dx_cgroup_write_file(leaf->v2, "cgroup.freeze", frozen ? "1" : "0")
+	                : -EOPNOTSUPP;
+
+	return r == -ENOENT ? -EOPNOTSUPP : r;
+}
+
 void dx_cgroup_leaf_kill(const struct dx_cgroup_leaf *leaf)
 {
 	if (leaf->v2[0] != '\0')
-		(void)write_file(leaf->v2, "cgroup.kill", "1");
-}
-
-void dx_cgroup_leaf_read(const struct dx_cgroup_leaf *leaf, struct dx_cgroup_usage *ret_usage)
-{
-	char text[32];
-
-	const char *pids = leaf->v1[DX_V1_PIDS][0] != '\0' ? leaf->v1[DX_V1_PIDS] : leaf->v2;
-
-	*ret_usage = (struct dx_cgroup_usage){ 0 };
-	if (pids[0] != '\0')
-		ret_usage->forks_refused = read_key(pids, "pids.events", "max");
-	if (leaf->v1[DX_V1_MEMORY][0] != '\0') {
-		ret_usage->oom_kills =
-			read_key(leaf->v1[DX_V1_MEMORY], "memory.oom_control", "oom_kill");
-		read_file(leaf->v1[DX_V1_MEMORY], "memory.max_usage_in_bytes", text, sizeof(text));
-	} else if (leaf->above != NULL && leaf->above[0] != '\0') {
-		ret_usage->oom_kills = read_key(leaf->above, "memory.oom_control", "oom_kill") -
-		                       leaf->oom_kills_before;
-		return;
-	} else if (leaf->v2[0] != '\0') {
-		ret_usage->oom_kills = read_key(leaf->v2, "memory.events", "oom_kill");
-		read_file(leaf->v2, "memory.peak", text, sizeof(text));
-	} else {
-		return;
-	}
-	ret_usage->memory_peak = strtoull(text, NULL, 10);
+		(void)dx_cgroup_write_file(leaf->v2, "cgroup.kill", "1");
 }
 
 void dx_cgroup_leaf_forget(struct dx_cgroup_leaf *leaf)
@@ -456,7 +413,7 @@ int dx_cgroup_leaf_remove(struct dx_cgroup_leaf *leaf)
 void dx_cgroup_kill(const struct dx_cgroup *group)
 {
 	if (group->v2[0] != '\0')
-		(void)write_file(group->v2, "cgroup.kill", "1");
+		(void)dx_cgroup_write_file(group->v2, "cgroup.kill", "1");
 }
 
 /* Remove the leaves of a session's directory, and the directory. */
@@ -474,7 +431,7 @@ static int remove_tree(const char *dir, bool own_parent)
 		char path[DX_CGROUP_PATH];
 
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
-		    join(path, dir, entry->d_name))
+		    dx_cgroup_join(path, dir, entry->d_name))
 			(void)rmdir(path);
 	}
 	(void)closedir(list);
@@ -488,7 +445,7 @@ static void wait_empty(const char *dir)
 	char path[DX_CGROUP_PATH], text[256];
 	struct pollfd watch = { .fd = -1, .events = POLLPRI };
 
-	if (join(path, dir, "cgroup.events"))
+	if (dx_cgroup_join(path, dir, "cgroup.events"))
 		watch.fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (watch.fd >= 0) /* a report counts from the last read */
 		(void)!read(watch.fd, text, sizeof(text));

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "dsmx/control.h"
 #include "dsmx/error.h"
 
 #define DX_CGROUP_PATH 512
@@ -50,14 +51,6 @@ struct dx_cgroup_leaf {
 	int fd; /* the v2 directory, to be born in; -1: none */
 	int v1_procs
 		[DX_V1_COUNT]; /* the worker writes "0" there before it executes its program; -1: none */
-};
-
-/* What the groups counted, read before they are removed. */
-struct dx_cgroup_usage {
-	uint64_t
-		oom_kills; /* of the worker's own group, or of that which it shares with the application */
-	uint64_t forks_refused; /* for pids_max */
-	uint64_t memory_peak;
 };
 
 /*
@@ -98,7 +91,16 @@ void dx_cgroup_leaf_started(struct dx_cgroup_leaf *leaf);
 
 /* SIGKILL for all that is in it, at once. No process can be born into it after that (Linux 6.1 to 6.18). */
 void dx_cgroup_leaf_kill(const struct dx_cgroup_leaf *leaf);
-void dx_cgroup_leaf_read(const struct dx_cgroup_leaf *leaf, struct dx_cgroup_usage *ret_usage);
+
+/* What its groups have counted; before they are removed. */
+void dx_cgroup_leaf_read(const struct dx_cgroup_leaf *leaf, struct dsmx_usage *ret_usage);
+
+/* The group @name of a session, of whoever made it: to be read only. */
+void dx_cgroup_leaf_at(const struct dx_cgroup *group, const char *name,
+                       struct dx_cgroup_leaf *ret_leaf);
+
+/* Stop all that is in it, or let it go on. Returns 0, -EOPNOTSUPP: no group that can. SIGKILL gets through. */
+int dx_cgroup_leaf_freeze(const struct dx_cgroup_leaf *leaf, bool frozen) DX_MUST_CHECK;
 
 /* After the worker was reaped. Kills what it may have left, and returns -EBUSY while that dies. */
 int dx_cgroup_leaf_remove(struct dx_cgroup_leaf *leaf);

@@ -40,6 +40,7 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 	put_number(message, "PIDS_MAX", start->limits.pids_max);
 	put_number(message, "CPU_PERCENT", start->limits.cpu_percent);
 	put_number(message, "START_TIMEOUT_MS", start->start_timeout_ms);
+	put_number(message, "STOP_TIMEOUT_MS", start->stop_timeout_ms);
 	put_number(message, "RESTART", start->restart.policy);
 	put_number(message, "RESTART_DELAY_MS", start->restart.delay_ms);
 	put_number(message, "RESTART_MAX_DELAY_MS", start->restart.max_delay_ms);
@@ -160,6 +161,8 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 	    dx_message_number(message, "PIDS_MAX", UINT32_MAX, &start.limits.pids_max) != 0 ||
 	    dx_message_number(message, "CPU_PERCENT", UINT32_MAX, &start.limits.cpu_percent) != 0 ||
 	    dx_message_number(message, "WATCHDOG_MS", UINT32_MAX, &start.watchdog_ms) != 0 ||
+	    dx_message_number(message, "STOP_TIMEOUT_MS", UINT32_MAX, &start.stop_timeout_ms) !=
+	            0 ||
 	    dx_message_number(message, "START_TIMEOUT_MS", UINT32_MAX, &start.start_timeout_ms) !=
 	            0)
 		return dx_error(err, -EPROTO,
@@ -346,26 +349,38 @@ static void hear_verdict(struct dx_member *member, const struct dx_message *mess
 		member->ops->dead(member, verdict);
 }
 
+static void hear_drain(struct dx_member *member, const struct dx_message *message)
+{
+	uint64_t peer, epoch, again = 0;
+
+	if (dx_message_number(message, "DRAIN", dx_mesh_peers(member->mesh) - 1, &peer) != 0 ||
+	    dx_message_number(message, "EPOCH", UINT64_MAX, &epoch) != 0 ||
+	    dx_message_number(message, "AGAIN", 1, &again) != 0)
+		member->gone = true;
+	else
+		member->drains[peer] = (struct dx_drain){ epoch, dx_now_ns(), again == 1 };
+}
+
 static void hear(struct dx_member *member, struct dx_message *message)
 {
 	if (dx_message_get(message, "PEERS") != NULL)
 		introduce(member, message);
 	else if (dx_message_get(message, "DEAD") != NULL)
 		hear_verdict(member, message);
+	else if (dx_message_get(message, "DRAIN") != NULL)
+		hear_drain(member, message);
 	else if (dx_message_get(message, "STOPPING") != NULL)
 		member->stopping = true;
 	else if (member->ops != NULL && member->ops->message != NULL)
 		member->ops->message(member, message);
 }
 
-static bool look(struct dx_source *source)
+void dx_member_hear(struct dx_member *member)
 {
-	struct dx_member *member = DX_CONTAINER(source, struct dx_member, source);
 	int r = 1;
 
-	if (member->fd.fired == 0 || member->gone)
-		return false;
-	member->fd.fired = 0;
+	if (member->gone)
+		return;
 	while (r > 0 && !member->gone) {
 		r = dx_message_recv(member->fd.fd, &member->message);
 		if (r > 0) {
@@ -381,6 +396,16 @@ static bool look(struct dx_source *source)
 		if (member->ops != NULL && member->ops->gone != NULL)
 			member->ops->gone(member);
 	}
+}
+
+static bool look(struct dx_source *source)
+{
+	struct dx_member *member = DX_CONTAINER(source, struct dx_member, source);
+
+	if (member->fd.fired == 0 || member->gone)
+		return false;
+	member->fd.fired = 0;
+	dx_member_hear(member);
 	return true;
 }
 

@@ -15,6 +15,7 @@
  *	supervisor	process		DEAD=number, EPOCH= PID= REASON= EXIT= STATUS=, RESTART=ms until it is
  *					started again, if it is
  *	process		supervisor	ERRNO= STATUS=: it cannot go on, and ends
+ *	supervisor	leader		DRAIN=number, EPOCH= AGAIN=0 or 1: deal nothing more to it (steer.c)
  *	leader		supervisor	BAD=number, EPOCH= STATUS=: that worker broke a rule: end it
  *	leader		supervisor	STOPPING=1: SessionEnd; then it closes the socket
  *	supervisor	worker		STOPPING=1
@@ -64,6 +65,7 @@ struct dx_start {
 	bool in_cgroup; /* worker: it was born into a group of its own */
 	struct dx_limits limits;
 	uint64_t start_timeout_ms;
+	uint64_t stop_timeout_ms;
 	struct dx_restart restart;
 	uint64_t watchdog_ms; /* 0: none */
 	const char *worker_path;
@@ -94,6 +96,13 @@ struct dx_verdict {
 
 struct dx_member;
 
+/* An incarnation that is dealt nothing more. */
+struct dx_drain {
+	uint64_t epoch; /* 0: none */
+	uint64_t heard_ns;
+	bool again; /* another will take its place */
+};
+
 struct dx_member_ops {
 	/* Any message that is not the member's own business: OPEN, ERRNO. May be NULL. */
 	void (*message)(struct dx_member *member, struct dx_message *message);
@@ -114,6 +123,7 @@ struct dx_member {
 	int pidfds[DSMX_ABI_PEERS];
 	uint32_t incarnations[DSMX_ABI_PEERS];      /* that were attached */
 	struct dx_verdict verdicts[DSMX_ABI_PEERS]; /* the latest of each */
+	struct dx_drain drains[DSMX_ABI_PEERS];     /* the same */
 	struct dx_message message;
 };
 
@@ -128,6 +138,9 @@ int dx_member_start(struct dx_member *member, int socket, struct dx_mesh *mesh, 
                     struct dsmx_error *err) DX_MUST_CHECK;
 /* Before the mesh is freed. */
 void dx_member_stop(struct dx_member *member);
+
+/* Hear what is there to be heard, now: whatever was sent before this was called. */
+void dx_member_hear(struct dx_member *member);
 
 /* Leader: the worker at @peer broke a rule of the shared memory. It is ended, with reason PROTOCOL. */
 void dx_member_accuse(struct dx_member *member, uint32_t peer, uint64_t epoch, const char *text);

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "worker/message.h"
+#include "worker/ctl.h"
 
 #define ADD_TRIES   10
 #define NAME_DIGITS 16
@@ -71,7 +71,8 @@ static int find_dir(char ret_dir[DX_CGROUP_PATH], struct dsmx_error *err)
 		(unsigned)geteuid());
 }
 
-static int fill(int fd, uint64_t session, pid_t leader, const struct dx_cgroup *group)
+static int fill(int fd, uint64_t session, pid_t leader, int status_fd,
+                const struct dx_cgroup *group)
 {
 	struct dx_message lines;
 
@@ -79,6 +80,8 @@ static int fill(int fd, uint64_t session, pid_t leader, const struct dx_cgroup *
 	dx_message_put(&lines, "SESSION", "%016llx", (unsigned long long)session);
 	dx_message_put(&lines, "LEADER", "%d", (int)leader);
 	dx_message_put(&lines, "SUPERVISOR", "%d", (int)getpid());
+	if (status_fd >= 0)
+		dx_message_put(&lines, "STATUS", "%d", status_fd);
 	dx_message_put(&lines, "CGROUP", "%s", group->v2);
 	for (int i = 0; i < DX_V1_COUNT; i++)
 		dx_message_put(&lines, v1_keys[i], "%s", group->v1[i]);
@@ -88,7 +91,7 @@ static int fill(int fd, uint64_t session, pid_t leader, const struct dx_cgroup *
 	return write(fd, lines.text, lines.len) == (ssize_t)lines.len ? 0 : dx_errno();
 }
 
-int dx_registry_add(uint64_t session, pid_t leader, const struct dx_cgroup *group,
+int dx_registry_add(uint64_t session, pid_t leader, int status_fd, const struct dx_cgroup *group,
                     struct dx_registry_entry *ret_entry, struct dsmx_error *err)
 {
 	char dir[DX_CGROUP_PATH], fresh[DX_CGROUP_PATH], path[DX_CGROUP_PATH];
@@ -103,7 +106,7 @@ int dx_registry_add(uint64_t session, pid_t leader, const struct dx_cgroup *grou
 		fd = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (fd < 0)
 			return dx_error(err, dx_errno(), "%s: %s", fresh, dx_strerror(errno));
-		r = flock(fd, LOCK_EX | LOCK_NB) == 0 ? fill(fd, session, leader, group)
+		r = flock(fd, LOCK_EX | LOCK_NB) == 0 ? fill(fd, session, leader, status_fd, group)
 		                                      : dx_errno();
 		if (r == 0 && rename(fresh, path) == 0) {
 			ret_entry->fd = fd;
@@ -117,10 +120,36 @@ int dx_registry_add(uint64_t session, pid_t leader, const struct dx_cgroup *grou
 	                dx_strerror(r != 0 ? r : -EAGAIN));
 }
 
+/* The file itself goes last: while it is there, a sweep finds the others. */
+static void unlink_at(int dir, const char *name)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "%.40s" DX_CTL_SUFFIX, name);
+	(void)unlinkat(dir, path, 0);
+	(void)unlinkat(dir, name, 0);
+}
+
+void dx_registry_unlink(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[DX_CGROUP_PATH];
+	int fd;
+
+	if (slash == NULL)
+		return;
+	(void)snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
+	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	unlink_at(fd, slash + 1);
+	(void)close(fd);
+}
+
 void dx_registry_remove(struct dx_registry_entry *entry)
 {
 	if (entry->path[0] != '\0')
-		(void)unlink(entry->path);
+		dx_registry_unlink(entry->path);
 	if (entry->fd >= 0)
 		(void)close(entry->fd);
 	entry->fd = -1;
@@ -144,17 +173,23 @@ static void take_path(const struct dx_message *lines, const char *key, const cha
 		(void)snprintf(ret_path, DX_CGROUP_PATH, "%s", path);
 }
 
+int dx_registry_read(int fd, struct dx_message *ret_lines)
+{
+	ssize_t n;
+
+	dx_message_start(ret_lines);
+	n = pread(fd, ret_lines->text, sizeof(ret_lines->text), 0);
+	return n > 0 && dx_message_parse(ret_lines, (size_t)n) > 0 ? 0 : -EPROTO;
+}
+
 /* An orphan that we have locked. Returns 0, or -EBUSY while its processes die. */
 static int clean(int fd, const char *name)
 {
 	struct dx_cgroup group = { 0 };
 	struct dx_message lines;
 	uint64_t own_root = 0;
-	ssize_t n;
 
-	dx_message_start(&lines);
-	n = read(fd, lines.text, sizeof(lines.text));
-	if (n <= 0 || dx_message_parse(&lines, (size_t)n) < 0)
+	if (dx_registry_read(fd, &lines) != 0)
 		return 0; /* nothing was made before it was filled */
 	take_path(&lines, "CGROUP", name, group.v2);
 	for (int i = 0; i < DX_V1_COUNT; i++)
@@ -162,6 +197,11 @@ static int clean(int fd, const char *name)
 	group.own_root =
 		dx_message_number(&lines, "CGROUP_OWN_ROOT", 1, &own_root) == 0 && own_root == 1;
 	return dx_cgroup_remove(&group, 0);
+}
+
+static bool is_entry(const char *name)
+{
+	return strlen(name) == NAME_DIGITS && strspn(name, "0123456789abcdef") == NAME_DIGITS;
 }
 
 static int sweep_dir(const char *dir)
@@ -174,14 +214,14 @@ static int sweep_dir(const char *dir)
 		const char *name = entry->d_name + (entry->d_name[0] == '.');
 		int fd;
 
-		if (strlen(name) != NAME_DIGITS || strspn(name, "0123456789abcdef") != NAME_DIGITS)
+		if (!is_entry(name))
 			continue;
 		fd = openat(dirfd(list), entry->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (fd < 0)
 			continue;
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
 			if (clean(fd, name) == 0)
-				(void)unlinkat(dirfd(list), entry->d_name, 0);
+				unlink_at(dirfd(list), entry->d_name);
 			else
 				dying++;
 		}
@@ -202,4 +242,62 @@ int dx_registry_sweep(void)
 		dying += sweep_dir(dir);
 	}
 	return dying;
+}
+
+/* Returns whether @each had enough. */
+static bool each_in(const char *dir, int (*each)(void *arg, int dir, const char *name), void *arg)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), r = 0;
+	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *entry;
+
+	if (list == NULL && fd >= 0)
+		(void)close(fd);
+	while (list != NULL && r == 0 && (entry = readdir(list)) != NULL)
+		if (is_entry(entry->d_name))
+			r = each(arg, fd, entry->d_name);
+	if (list != NULL)
+		(void)closedir(list);
+	return r != 0;
+}
+
+/* Root's view: what logind gives every user, and the last resort of those who have none. */
+static bool each_users(int (*each)(void *arg, int dir, const char *name), void *arg,
+                       const char *top, const char *prefix, const char *behind)
+{
+	char dir[DX_CGROUP_PATH], own[DX_CGROUP_PATH];
+	DIR *list = opendir(top);
+	struct dirent *entry;
+	bool enough = false;
+
+	while (list != NULL && !enough && (entry = readdir(list)) != NULL) {
+		const char *name = entry->d_name;
+		bool mine = false;
+
+		if (name[0] == '.' || strncmp(name, prefix, strlen(prefix)) != 0)
+			continue;
+		(void)snprintf(dir, sizeof(dir), "%s/%.200s%s", top, name, behind);
+		for (int choice = 0; choice < DIR_CHOICES; choice++) {
+			choose_dir(choice, own);
+			mine |= strcmp(dir, own) == 0;
+		}
+		if (!mine)
+			enough = each_in(dir, each, arg);
+	}
+	if (list != NULL)
+		(void)closedir(list);
+	return enough;
+}
+
+void dx_registry_each(int (*each)(void *arg, int dir, const char *name), void *arg)
+{
+	char dir[DX_CGROUP_PATH];
+
+	for (int choice = 0; choice < DIR_CHOICES; choice++) {
+		choose_dir(choice, dir);
+		if (is_private(dir) && each_in(dir, each, arg))
+			return;
+	}
+	if (geteuid() == 0 && !each_users(each, arg, "/run/user", "", "/dsmx"))
+		(void)each_users(each, arg, "/tmp", "dsmx-", "");
 }

@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/probe.h"
+#include "worker/status.h"
 
 #define SWEEP_MS      20U
 #define SWEEPS_MAX    100U
@@ -125,7 +126,7 @@ static void end_session(struct dx_supervisor *supervisor, bool at_once)
 		if (at_once)
 			dx_worker_end(&supervisor->workers[i], DSMX_EXIT_LEADER_GONE, NULL);
 		else
-			dx_worker_drain(&supervisor->workers[i]);
+			dx_worker_dismiss(&supervisor->workers[i]);
 	}
 }
 
@@ -204,9 +205,22 @@ static bool look(struct dx_source *source)
 	struct dx_supervisor *supervisor = DX_CONTAINER(source, struct dx_supervisor, source);
 	bool news = look_leader(supervisor);
 
+	news |= dx_ctl_look(supervisor);
 	for (uint32_t i = 0; i < worker_count(supervisor); i++)
 		news |= dx_worker_look(&supervisor->workers[i]);
 	return news;
+}
+
+/* Before it sleeps: what has changed is written down, and told to who waits for it. */
+static void flush(struct dx_source *source)
+{
+	struct dx_supervisor *supervisor = DX_CONTAINER(source, struct dx_supervisor, source);
+
+	if (!supervisor->changed)
+		return;
+	supervisor->changed = false;
+	dx_status_write(supervisor);
+	dx_ctl_answer(supervisor);
 }
 
 /* --- start, end --------------------------------------------------------------------------------------------- */
@@ -240,8 +254,14 @@ static int make_group(struct dx_supervisor *supervisor, struct dsmx_error *err)
 		                   &supervisor->group, supervisor->missing, err);
 	if (r != 0)
 		return r;
-	r = dx_registry_add(start->session, supervisor->leader_pid, &supervisor->group,
-	                    &supervisor->entry, err);
+	r = dx_registry_add(start->session, supervisor->leader_pid, supervisor->status_fd,
+	                    &supervisor->group, &supervisor->entry, err);
+	if (r == 0 && dx_ctl_start(supervisor, supervisor->entry.path) != 0)
+		(void)snprintf(
+			supervisor->missing, sizeof(supervisor->missing),
+			"`dsmx ctl` cannot reach this session: no socket could be made beside "
+			"%.300s",
+			supervisor->entry.path);
 	if (r == 0)
 		r = dx_cgroup_create(&supervisor->group, &start->limits, err);
 	if (r != 0 && !supervisor->group.named) {
@@ -321,6 +341,10 @@ static struct dx_supervisor *new_supervisor(int control)
 	supervisor->entry.fd = -1;
 	supervisor->last_epoch = DX_LEADER_EPOCH;
 	supervisor->source.look = look;
+	supervisor->source.flush = flush;
+	supervisor->page.fd = -1;
+	dx_ctl_server_init(&supervisor->control_server);
+	supervisor->status_fd = dx_status_create();
 	supervisor->sweep.fire = sweep;
 	supervisor->introduce.fire = dx_introduce_late;
 	dx_list_init(&supervisor->sweep.link);
@@ -355,11 +379,16 @@ static void free_supervisor(struct dx_supervisor *supervisor)
 		dx_timer_stop(&supervisor->sweep);
 		dx_timer_stop(&supervisor->introduce);
 		dx_timer_stop(&supervisor->watch);
+		dx_ctl_stop(supervisor);
 		dx_unlisten(supervisor->reactor, &supervisor->control);
 		dx_unlisten(supervisor->reactor, &supervisor->leader);
 		dx_reactor_free(supervisor->reactor);
 	}
 	dx_offer_close(&supervisor->offer);
+	if (supervisor->status_fd >= 0)
+		(void)close(supervisor->status_fd);
+	if (supervisor->page.base != NULL)
+		dx_segment_close(&supervisor->page);
 	if (supervisor->eventfd >= 0)
 		(void)close(supervisor->eventfd);
 	if (supervisor->leader.fd >= 0)

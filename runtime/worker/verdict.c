@@ -25,7 +25,7 @@ static const char *signal_name(int sig)
 }
 
 static int find_reason(const struct dx_worker *worker, const siginfo_t *info,
-                       const struct dx_cgroup_usage *usage)
+                       const struct dsmx_usage *usage)
 {
 	bool exited = info->si_code == CLD_EXITED;
 
@@ -43,7 +43,7 @@ static int find_reason(const struct dx_worker *worker, const siginfo_t *info,
 	return DSMX_EXIT_SIGNAL;
 }
 
-static void describe(const struct dx_worker *worker, const struct dx_cgroup_usage *usage,
+static void describe(const struct dx_worker *worker, const struct dsmx_usage *usage,
                      struct dx_verdict *verdict)
 {
 	unsigned index = worker->peer - 1;
@@ -52,16 +52,18 @@ static void describe(const struct dx_worker *worker, const struct dx_cgroup_usag
 
 	switch (verdict->reason) {
 	case DSMX_EXIT_CLEAN:
-		(void)snprintf(how, sizeof(how), "ended before the session did");
+		(void)snprintf(how, sizeof(how), "%s",
+		               worker->after != DX_AFTER_POLICY ? "was drained and has ended"
+		                                                : "ended before the session did");
 		break;
 	case DSMX_EXIT_OOM:
-		if (usage->memory_peak == 0)
+		if (usage->memory_peak_bytes == 0)
 			(void)snprintf(how, sizeof(how), "was killed for lack of memory");
 		else
 			(void)snprintf(
 				how, sizeof(how),
 				"was killed for lack of memory (its cgroup's peak was %llu bytes)",
-				(unsigned long long)usage->memory_peak);
+				(unsigned long long)usage->memory_peak_bytes);
 		break;
 	case DSMX_EXIT_SIGNAL:
 		(void)snprintf(how, sizeof(how), "was killed by signal %d (SIG%s)", verdict->status,
@@ -96,7 +98,7 @@ static void describe(const struct dx_worker *worker, const struct dx_cgroup_usag
 }
 
 void dx_verdict_make(const struct dx_worker *worker, const siginfo_t *info,
-                     const struct dx_cgroup_usage *usage, struct dx_verdict *ret_verdict)
+                     const struct dsmx_usage *usage, struct dx_verdict *ret_verdict)
 {
 	*ret_verdict = (struct dx_verdict){ .peer = worker->peer,
 		                            .epoch = worker->epoch,

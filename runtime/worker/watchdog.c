@@ -77,7 +77,7 @@ static void look_at(struct dx_worker *worker)
 	const struct dsmx_page_abi *page;
 	uint32_t pulse;
 
-	if (!dx_worker_is_up(worker) || !worker->offer.ready || !map_page(worker))
+	if (!dx_worker_is_up(worker) || worker->frozen || !worker->offer.ready || !map_page(worker))
 		return;
 	page = worker->page.base;
 	pulse = dx_load_acquire(DX_EDGE_PULSE, &page->pulse);

@@ -16,11 +16,14 @@ enum {
 	EXIT_OK = 0,
 	EXIT_ERROR = 1,
 	EXIT_USAGE = 2,
+	EXIT_DENIED = 3, /* ctl: another user's */
 };
 
 int run_main(int argc, char **argv);
 int explain_main(int argc, char **argv);
 int import_main(int argc, char **argv);
 int gen_main(int argc, char **argv);
+int ps_main(int argc, char **argv);
+int ctl_main(int argc, char **argv);
 
 #endif /* DSMX_TOOL_COMMANDS_H */

@@ -12,6 +12,8 @@ static const struct command commands[] = {
 	{ "run", "run SQL or a plan over Arrow files", run_main },
 	{ "explain", "show the plan of SQL, with its exchanges", explain_main },
 	{ "import", "write a .tbl or .csv file as an Arrow file", import_main },
+	{ "ps", "show sessions and their workers", ps_main },
+	{ "ctl", "drain, restart, kill, freeze or thaw workers", ctl_main },
 	{ "gen", "make the tables of TPC-H as Arrow files", gen_main },
 };
 

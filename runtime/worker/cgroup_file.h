@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cgroup_file.h - the files of a group: private to cgroup.c and cgroup_usage.c
+ */
+#ifndef DX_WORKER_CGROUP_FILE_H
+#define DX_WORKER_CGROUP_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "worker/cgroup.h"
+
+/* "dir/name". Returns false where that is too long. */
+bool dx_cgroup_join(char path[DX_CGROUP_PATH], const char *dir, const char *name);
+
+/* Returns 0 or -errno. */
+int dx_cgroup_write_file(const char *dir, const char *name, const char *text);
+
+/* A file of a few lines; "" where there is none. */
+void dx_cgroup_read_file(const char *dir, const char *name, char *ret_text, size_t room);
+
+/* The number after "key " or "key=" in such a file; 0 where there is none. */
+uint64_t dx_cgroup_read_key(const char *dir, const char *name, const char *key);
+
+#endif /* DX_WORKER_CGROUP_FILE_H */
