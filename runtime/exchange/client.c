@@ -290,9 +290,10 @@ static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct ds
 	if (s->open == 0)
 		return 0;
 	/* Who waits for a slot or a move is in no deadlock: no exchange has that number. */
-	dx_store_plain(&s->client->fragment->record->park_exchange,
-	               s->unasked > 0 ? UINT32_MAX : s->client->rel->exchange.number);
-	dx_store_plain(&s->client->fragment->record->park_task, s->count == 1 ? s->first + 1 : 0);
+	dx_store_release(DX_EDGE_PARK, &s->client->fragment->record->park_exchange,
+	                 s->unasked > 0 ? UINT32_MAX : s->client->rel->exchange.number);
+	dx_store_release(DX_EDGE_PARK, &s->client->fragment->record->park_task,
+	                 s->count == 1 ? s->first + 1 : 0);
 	return -EAGAIN;
 }
 

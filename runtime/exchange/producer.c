@@ -114,9 +114,9 @@ static void record_any(struct dx_producer *p)
 		if (p->outputs[i].over)
 			continue;
 		any |= DX_PARK_BIT(i);
-		dx_store_plain(&p->record->park_partition, i);
+		dx_store_release(DX_EDGE_PARK, &p->record->park_partition, i);
 	}
-	dx_store_plain(&p->record->park_any, any);
+	dx_store_release(DX_EDGE_PARK, &p->record->park_any, any);
 }
 
 /* --- frames to outputs ---------------------------------------------------------------------------------------------- */
@@ -219,7 +219,7 @@ static int find_memory(struct dx_producer *p, uint32_t target, size_t bytes,
 		empty &= dx_output_is_empty(o);
 		overflows &= o->overflows;
 		if (!dx_output_has_room(o, bytes)) {
-			dx_store_plain(&p->record->park_partition, i);
+			dx_store_release(DX_EDGE_PARK, &p->record->park_partition, i);
 			return -EAGAIN;
 		}
 	}

@@ -50,6 +50,10 @@ uint32_t dx_record_index(const struct dx_mesh *mesh, const struct dsmx_task_abi 
 
 void dx_record_park(struct dsmx_task_abi *record, uint32_t kind)
 {
-	dx_store_plain(&record->park_kind, kind);
+	/*
+	 * Not plain: it could come to others before what this task published after its last park, and with that
+	 * park's number say that it is parked already (selftests/model/deadlock.pml, NO_RELEASE_KIND).
+	 */
+	dx_store_release(DX_EDGE_PARK, &record->park_kind, kind);
 	dx_store_release(DX_EDGE_PARK, &record->park, record->park + 1);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "hostile.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,7 +18,8 @@
 struct hot {
 	uint64_t *at[HOT];
 	uint64_t next;
-	uint64_t words; /* its own count */
+	uint64_t words;      /* its own count */
+	uint64_t turn, seen; /* it has seen that all places of before are forgotten */
 	pid_t pid;
 	pid_t owner;
 };
@@ -31,7 +33,11 @@ static void keep_writing(void)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;) {
 		uint64_t drawn = fuzz_draw(&state), before;
-		uint64_t *at = dx_load_plain(&hot->at[drawn % HOT]);
+		uint64_t *at;
+
+		__atomic_store_n(&hot->seen, __atomic_load_n(&hot->turn, __ATOMIC_SEQ_CST),
+		                 __ATOMIC_SEQ_CST);
+		at = dx_load_plain(&hot->at[drawn % HOT]);
 
 		if (at == NULL || getppid() != hot->owner)
 			continue;
@@ -81,8 +87,16 @@ static void note_hot(void *at)
 
 static void forget_hot(void)
 {
+	uint64_t turn;
+
 	for (int i = 0; hot != NULL && i < HOT; i++)
 		dx_store_plain(&hot->at[i], NULL);
+	if (hot == NULL || hot->pid == 0)
+		return;
+	turn = hot->turn + 1;
+	__atomic_store_n(&hot->turn, turn, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&hot->seen, __ATOMIC_SEQ_CST) != turn)
+		sched_yield();
 }
 
 /* --- segments ------------------------------------------------------------------------------------------------------ */
