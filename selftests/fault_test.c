@@ -369,8 +369,7 @@ static bool settles(struct dsmx_session *session, const struct row *row, uint64_
 }
 
 /* Read the victim's query to its failure. */
-static int await_failure(struct dsmx_query *query, uint64_t start_ns, struct times *times,
-                         struct dsmx_error *err)
+static int await_failure(struct dsmx_query *query, struct times *times, struct dsmx_error *err)
 {
 	struct dsmx_query_stats stats;
 	struct dsmx_batch batch;
@@ -382,7 +381,7 @@ static int await_failure(struct dsmx_query *query, uint64_t start_ns, struct tim
 	while (r == 1);
 	told_ns = dx_now_ns();
 	dsmx_query_stats(query, &stats);
-	times->seen_ns[times->count] = start_ns + stats.failed_ns - control->at_ns;
+	times->seen_ns[times->count] = told_ns - (stats.run_ns - stats.failed_ns) - control->at_ns;
 	times->told_ns[times->count++] = told_ns - control->at_ns;
 	return r;
 }
@@ -415,7 +414,6 @@ static void one_round(bool *ok, const struct row *row, struct times *times)
 	struct dsmx_session *session;
 	struct dsmx_worker_info before;
 	struct dsmx_error err;
-	uint64_t start_ns;
 	int64_t next = 0, sum;
 	char copy[64] = "";
 	int r;
@@ -432,7 +430,6 @@ static void one_round(bool *ok, const struct row *row, struct times *times)
 		SKIP("no cgroup for that: %s", log.text);
 	}
 	CHECK_EQ(dsmx_session_worker(session, VICTIM, &before), 0);
-	start_ns = dx_now_ns();
 	CHECK_EQ(start_victim(session, &victim, &err), 0);
 	CHECK_EQ(start_query(session, KIND_GATHER, ENDLESS, &sibling, &err), 0);
 	for (int i = 0; i < 5; i++) {
@@ -442,7 +439,7 @@ static void one_round(bool *ok, const struct row *row, struct times *times)
 		CHECK_EQ(dsmx_query_next_batch(victim, 5000, &batch, &err), 1);
 	}
 	CHECK(do_outside(session, row, copy));
-	r = await_failure(victim, start_ns, times, &err);
+	r = await_failure(victim, times, &err);
 	if (times->count == 1)
 		printf("# %s\n", err.message);
 	CHECK_EQ(r, row->code != 0 ? row->code : -EOWNERDEAD);
