@@ -606,13 +606,10 @@ TEST(reactor_bound,
 		uint64_t idle_ns;
 		int sleeps;
 	} rows[] = {
-		/* 0.1, 0.2, 0.4, and the rest of a second. */
-		{ 0, DX_NS_PER_S, 4 },
-		/* 0.1 to 1.6 s, then 1.6 s each. */
-		{ 0, 31 * DX_PARK_BOUND_NS + 5 * DX_PARK_BOUND_MAX_NS, 10 },
+		{ DX_NEVER, DX_NS_PER_S, 4 }, /* 0.1, 0.2, 0.4, 0.3 s */
+		{ DX_NEVER, 31 * DX_PARK_BOUND_NS + 5 * DX_PARK_BOUND_MAX_NS, 10 },
 		{ 250 * DX_NS_PER_MS, 4300 * DX_NS_PER_MS, 18 },
 		{ 1, DX_NS_PER_S, 10 },
-		{ DX_NEVER, 31 * DX_PARK_BOUND_NS + DX_PARK_BOUND_MAX_NS, 6 },
 	};
 
 	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
@@ -622,16 +619,13 @@ TEST(reactor_bound,
 		struct noted noted;
 		char log[256] = "";
 
-		if (rows[i].limit_ns > 0)
-			dx_reactor_limit_parks(reactor, rows[i].limit_ns);
+		dx_reactor_limit_parks(reactor, rows[i].limit_ns);
 		add_noted(reactor, &noted, log);
 		noted.source.rung = noted_rung;
 		CHECK_EQ(dx_reactor_turn(reactor, fake.now_ns + rows[i].idle_ns), 0);
 		CHECK_EQ(fake.sleeps, rows[i].sleeps);
 		dx_reactor_stats(reactor, &stats);
-		CHECK_EQ(stats.parks, fake.sleeps);
 		CHECK_EQ(stats.late_parks, 0);
-		CHECK_EQ(stats.turns, 1);
 		dx_reactor_free(reactor);
 	}
 }
