@@ -60,6 +60,7 @@ int exchange_round(struct bench *bench);
 int idle_round(struct bench *bench);
 int streams_round(struct bench *bench);
 int trace_round(struct bench *bench);
+int over_round(struct bench *bench);
 
 /* The operators that workers of startstream, session and exchange need. */
 extern const struct dsmx_extension bench_extensions[];

@@ -31,6 +31,7 @@ static const struct command commands[] = {
 	{ "session", "open, one query, close, bytes, by workers", session_round },
 	{ "exchange", "rows through each kind", exchange_round },
 	{ "streams", "processor time of a wake, asleep over 128 streams", streams_round },
+	{ "oversubscribed", "two pairs and a hog on two processors", over_round, true },
 	{ "idle", "eight workers, ten seconds, nothing to do", idle_round, true },
 	{ "trace", "what probes cost, set and not set", trace_round },
 };
@@ -56,9 +57,10 @@ static const struct args_usage usage = {
 		"Measures a part of dsmx, and in the same round what the machine can do at most.",
 	.options = options,
 	.footer =
-		"Commands: ring, latency, startstream, session, exchange, streams, idle,\n"
-		"trace. A ratio is the median of value / limit of single rounds; q1 and q3 are its quartiles. near, far: whether\n"
-		"both processors shared a cache. Rounds in which that changed are dropped.",
+		"Commands: ring, latency, startstream, session, exchange, streams, oversubscribed,\n"
+		"idle, trace. A ratio is the median of value / limit of single rounds; q1 and q3\n"
+		"are its quartiles. near, far: whether both processors shared a cache. Rounds in\n"
+		"which that changed are dropped.",
 };
 
 static int number(const struct args *args, const char *name, uint32_t least, uint32_t most,
