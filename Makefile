@@ -177,11 +177,33 @@ endef
 $(eval $(call tool,dsmx,$(PG_QUERY) -lzstd))
 $(eval $(call tool,dsmx-worker))
 
-# The benchmark measures what is behind them, so it is linked with the objects themselves.
-BENCH_OBJ := $(if $(filter dsmx-bench,$(TOOLS)),$(call tool_obj,dsmx-bench))
+# The benchmark measures what is behind them, so it is linked with the objects themselves. What it is compared with is
+# built in where it is installed: `make deps-bench`.
+PEER      := $(OUT)/tools/dsmx-bench/peer_
+PEERS     := kernel
+PEER_LIBS :=
+define peer
+ifneq ($(wildcard $2),)
+PEERS     += $1
+PEER_LIBS += $4
+$(OUT)/tools/dsmx-bench/peers.o: DEFINE += -DDSMX_PEER_$3
+endif
+endef
+DPDK_H := /usr/include/dpdk/rte_ring.h
+$(eval $(call peer,zmq,/usr/include/zmq.h,ZMQ,-lzmq))
+$(eval $(call peer,rte,$(DPDK_H),RTE,-lrte_ring -lrte_eal))
+$(eval $(call peer,boost,/usr/include/boost/lockfree/spsc_queue.hpp,BOOST))
+$(PEER)rte.o: DEFINE := -include rte_config.h $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-mssse3) -isystem /usr/include/dpdk -isystem /usr/include/$(shell $(CC) -dumpmachine)/dpdk
+
+BENCH_OBJ := $(if $(filter dsmx-bench,$(TOOLS)),$(filter-out $(PEER)%,$(call tool_obj,dsmx-bench)) $(PEERS:%=$(PEER)%.o))
 $(OUT)/dsmx-bench: $(BENCH_OBJ) $(TOOLS_LIB) $(LIB_OBJ) $(OUT)/.files
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS) -lm
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS) $(PEER_LIBS) -lm
+
+$(PEER)%.o: tools/dsmx-bench/peer_%.cc $(OUT)/.flags
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(Q)$(CXX) -std=c++17 $(COMMON) -Wall -Wextra -Werror -O3 -fno-exceptions -MMD -MP -MF $(@:.o=.d) $(CXXFLAGS) -c -o $@ $<
 
 # Where BPF can be built: its programs as a header that has their code in it. The kernel's types are our own, so the
 # machine that builds need not be like the one that traces.
@@ -274,7 +296,7 @@ $(OUT)/examples/%-cxx: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
 	$(Q)$(CXX) -std=c++17 $(STRICT) $(CXXFLAGS) $(LDFLAGS) -o $@ -x c++ $< -L$(OUT) -ldsmx $(RPATH)
 
 -include $(BARE:%=$(OUT)/selftests/bare/%.d) $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZ_BIN:=.d) $(FUZZ_DRIVER:.o=.d) $(PLUGINS:.so=.d) $(RUN_OBJ:.o=.d) \
-         $(patsubst %.c,$(OUT)/%.d,$(wildcard tools/*/*.c))
+         $(patsubst %.c,$(OUT)/%.d,$(wildcard tools/*/*.c)) $(PEERS:%=$(PEER)%.d)
 
 # --- run and check ------------------------------------------------------------------------------------
 

@@ -343,7 +343,7 @@ __attribute__((target("avx2"))) static uint64_t add_up_avx2(const uint64_t *word
 }
 #endif
 
-uint64_t pair_sum(const void *block, size_t bytes)
+uint64_t pair_sum_many(const void *block, size_t bytes)
 {
 #ifdef __x86_64__
 	if (__builtin_cpu_supports("avx2"))
@@ -379,7 +379,7 @@ static void copy_first(struct pair *pair)
 	for (uint64_t i = 0; i < count; i++) {
 		while (i - taken >= copy->slots)
 			taken = dx_load_acquire(DX_EDGE_TAKEN, from);
-		memcpy(window + i % copy->slots * copy->bytes, source, copy->bytes);
+		pair_put(window + i % copy->slots * copy->bytes, source, copy->bytes);
 		if ((i + 1) % batch == 0 || i + 1 == count)
 			dx_store_release(DX_EDGE_TAIL, to, i + 1);
 	}

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "bench.h"
 #include "pair.h"
+#include "peer.h"
 #include "ring/ring.h"
 
 #define WINDOW_BYTES  (1U << 20)
@@ -75,7 +76,7 @@ static void produce(struct pair *pair)
 			continue;
 		}
 		id = free_ids[--free_count];
-		memcpy(w->window + id * flow->bytes, source, flow->bytes);
+		pair_put(w->window + id * flow->bytes, source, flow->bytes);
 		dx_ring_push(&ring, &(struct dsmx_descriptor_abi){ .offset = id * flow->bytes,
 		                                                   .bytes = (uint32_t)flow->bytes,
 		                                                   .frame = id });
@@ -150,7 +151,13 @@ static int measure(struct bench *bench, size_t bytes, bool each)
 		return r;
 	snprintf(name, sizeof(name), "ring/%zu%s", bytes, each ? "/each" : "");
 	bench_add(bench, name, "GB/s", result[0], limit);
-	return 0;
+	for (size_t i = 0; r == 0 && !each && peers[i] != NULL; i++) {
+		r = peer_run(peers[i], bytes, flow.frames, &limit);
+		snprintf(name, sizeof(name), "ring/%zu : %s", bytes, peers[i]->name);
+		if (r == 0)
+			bench_add(bench, name, "GB/s", result[0], limit);
+	}
+	return r;
 }
 
 int ring_round(struct bench *bench)

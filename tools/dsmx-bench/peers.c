@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* peers.c - which peers there are here, and a run of one: see peer.h */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "peer.h"
+
+const struct peer *const peers[] = {
+	&peer_pipe,  &peer_unix,
+#ifdef DSMX_PEER_ZMQ
+	&peer_zmq,
+#endif
+#ifdef DSMX_PEER_RTE
+	&peer_rte_1, &peer_rte_32,
+#endif
+#ifdef DSMX_PEER_BOOST
+	&peer_boost,
+#endif
+	NULL,
+};
+
+struct run {
+	const struct peer *peer;
+	struct peer_flow flow;
+	void *shared;
+};
+
+static void produce(struct pair *pair)
+{
+	const struct run *run = pair->arg;
+	size_t bytes = run->flow.bytes;
+	char *message = aligned_alloc(4096, bytes < 4096 ? 4096 : bytes);
+
+	if (message == NULL)
+		_exit(1);
+	memset(message, 1, bytes);
+	pair_meet(pair, 0);
+	pair->result[0] = (double)dx_now_ns();
+	run->peer->produce(run->shared, &run->flow, message);
+}
+
+static void consume(struct pair *pair)
+{
+	const struct run *run = pair->arg;
+	uint64_t sum;
+
+	pair_meet(pair, 1);
+	sum = run->peer->consume(run->shared, &run->flow);
+	pair->result[1] = (double)dx_now_ns();
+	if (sum != run->flow.count * (run->flow.bytes / 8) * 0x0101010101010101ULL)
+		_exit(1);
+}
+
+int peer_run(const struct peer *peer, size_t bytes, uint32_t slots, double *ret_gb)
+{
+	struct run run = { .peer = peer,
+		           .flow = { .bytes = bytes,
+		                     .slots = slots,
+		                     .count = pair_blocks(bytes),
+		                     .fds = { -1, -1 } } };
+	size_t shared_bytes = peer->shared_bytes == NULL ? 4096 : peer->shared_bytes(&run.flow);
+	double result[PAIR_RESULTS];
+	int r = 0;
+
+	run.shared = mmap(NULL, shared_bytes, PROT_READ | PROT_WRITE,
+	                  MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (run.shared == MAP_FAILED)
+		return -ENOMEM;
+	if (peer->prepare != NULL)
+		r = peer->prepare(&run.flow, run.shared);
+	if (r == 0)
+		r = pair_run(256, &run, produce, consume, result);
+	for (int i = 0; i < 2; i++)
+		if (run.flow.fds[i] >= 0)
+			(void)close(run.flow.fds[i]);
+	(void)munmap(run.shared, shared_bytes);
+	if (r < 0)
+		fprintf(stderr, "dsmx-bench: %s: %s\n", peer->name, strerror(-r));
+	else
+		*ret_gb = (double)run.flow.count * (double)bytes / (result[1] - result[0]);
+	return r;
+}
