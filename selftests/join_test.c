@@ -156,7 +156,8 @@ static int run(struct join_case *c, struct drive *drive, uint64_t chance, struct
 		drive->sources[s] = &c->sources[s];
 	}
 	c->rel.join = c->join;
-	ret = dx_join_make(&c->rel, &c->sources[0].base, &c->sources[1].base, &op, &drive->err);
+	ret = dx_join_make(NULL, &c->rel, &c->sources[0].base, &c->sources[1].base, &op,
+	                   &drive->err);
 	*ret_rows = (struct table){ 0 };
 	return ret < 0 ? ret : drive_operator(drive, op, ret_rows);
 }
@@ -269,7 +270,8 @@ TEST(join_build_first, "the left input is not executed before the right one has 
 	for (int s = 0; s < 2; s++)
 		source_init(&c.sources[s], &c.sides[s], 7);
 	c.rel.join = c.join;
-	CHECK_EQ(dx_join_make(&c.rel, &c.sources[0].base, &c.sources[1].base, &op, &error), 0);
+	CHECK_EQ(dx_join_make(NULL, &c.rel, &c.sources[0].base, &c.sources[1].base, &op, &error),
+	         0);
 	CHECK_EQ(op->ops->execute(op, &cx, 0, &stream), 0);
 	while (stream->ops->poll_next(stream, &cx, &batch) == -EAGAIN)
 		if (!c.sources[1].ended)
@@ -381,7 +383,8 @@ TEST(join_fails, "an error of either input at any poll is passed on, with its se
 			source_init(&c.sources[s], &c.sides[s], i);
 		c.sources[i % 2].fail_at = 1 + i / 2;
 		c.rel.join = c.join;
-		CHECK_EQ(dx_join_make(&c.rel, &c.sources[0].base, &c.sources[1].base, &op, NULL),
+		CHECK_EQ(dx_join_make(NULL, &c.rel, &c.sources[0].base, &c.sources[1].base, &op,
+		                      NULL),
 		         0);
 		CHECK_EQ(drive_operator(&drive, op, &seen), -EIO);
 		CHECK_STR(drive.err.message, "as asked");

@@ -316,7 +316,7 @@ TEST(foreign_plan, "another planner's join with a condition, filters, masks and 
 	          "    Project: #0, cast(sum as int64), count\n"
 	          "      Aggregate: sum(l_units), count(*) by extract('month', o_date)\n"
 	          "        Project: l_units, o_date\n"
-	          "          HashJoin inner: l_key = o_key and l_units < o_limit\n"
+	          "          HashJoin inner: l_key = o_key and l_units < o_limit (filters scan)\n"
 	          "            Project: l_key, l_units\n"
 	          "              Scan shop/lines.arrow: l_key, l_units, l_flag where l_flag = 'R'\n"
 	          "            Scan /data/the orders.arrow: o_key, o_date, o_limit where o_date >= "

@@ -397,7 +397,7 @@ TEST(columns_pruned, "scans read, and joins get, only the columns that are used"
 		explained(plan, rel, &text),
 		"Project: revenue\n"
 		"  Aggregate: sum(l_price * (1.00 - l_discount)) by o_custkey\n"
-		"    HashJoin inner: l_orderkey = o_orderkey and l_shipdate < o_orderdate\n"
+		"    HashJoin inner: l_orderkey = o_orderkey and l_shipdate < o_orderdate (filters scan)\n"
 		"      Scan /data/lineitem.arrow: l_orderkey, l_price, l_discount, l_shipdate where "
 		"l_shipdate > '1995-03-15'\n"
 		"      Scan /data/orders.arrow: o_orderkey, o_custkey, o_orderdate\n");

@@ -254,8 +254,13 @@ struct dsmx_task_abi {
 	__u64 end_ns;
 	__u64 dropped_rows; /* for partitions that were cancelled */
 	__u64 park_any; /* CREDIT: 0: park_partition; else any of bits 0 .. 62, or of all from 63 on */
+
+	/* line 3: counts of dynamic filters, of the scans in the task's fragment and of its partitioner */
+	__u64 filter_tested;  /* rows */
+	__u64 filter_dropped; /* of these */
+	__u64 reserved[6];
 };
-DSMX_ABI_ASSERT(sizeof(struct dsmx_task_abi) == 3 * DSMX_LINE_BYTES, "three lines");
+DSMX_ABI_ASSERT(sizeof(struct dsmx_task_abi) == 4 * DSMX_LINE_BYTES, "four lines");
 
 /* A consumer's side of a stream. */
 struct dsmx_request_abi {
@@ -276,8 +281,10 @@ struct dsmx_request_abi {
 	__u64 taken;    /* descriptors copied out */
 	__u64 released; /* length of the release log */
 	__u64 wanted;   /* wake me when your tail passes this */
-	__u64 epoch;    /* of the producer that is asked; filled with line 0 */
-	__u64 reserved1[4];
+	__u64 epoch;    /* of the producer that is asked; filled with line 0, as are the next two */
+	__u64 filter_offset; /* START: of a struct dsmx_filters_abi in the consumer's data, */
+	__u64 filter_bytes;  /* which is there until the answer; 0: none */
+	__u64 reserved1[2];
 };
 DSMX_ABI_ASSERT(sizeof(struct dsmx_request_abi) == 2 * DSMX_LINE_BYTES, "two lines");
 
@@ -411,6 +418,47 @@ struct dsmx_descriptor_abi {
 	__u64 reserved;
 };
 DSMX_ABI_ASSERT(sizeof(struct dsmx_descriptor_abi) == 32, "two to a line");
+
+/* --- dynamic filters --------------------------------------------------------------------------------------- */
+
+#define DSMX_FILTERS_MAGIC    0x6b786d64U /* "dmxk" */
+#define DSMX_FILTERS_MAX      4U          /* of one exchange */
+#define DSMX_FILTER_KEYS_MAX  4U
+#define DSMX_FILTER_BYTES_MAX (1U << 20) /* of all filters of one StartStream */
+
+/*
+ * What the joins above an exchange know of their build keys: a row of the exchange that fails one of the filters
+ * finds no match, so its producer may drop it. It is said with a StartStream, is about that partition's rows only,
+ * and whether it is used changes nothing but the work: the joins still look at every row that comes. The producer
+ * copies all of it, then checks the copy.
+ *
+ * @filters of struct dsmx_filter_abi follow the header, then the words, each on a 64-byte line.
+ */
+struct dsmx_filters_abi {
+	__u32 magic;
+	__u32 filters;
+	__u32 bytes; /* in all */
+	__u32 reserved[13];
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_filters_abi) == DSMX_LINE_BYTES, "one line");
+
+/*
+ * @columns: of the exchange's rows, the key that is tested. @ranged: bit i: column i is an integer, date, timestamp
+ * or decimal of up to 18 digits, and all build keys have it from least[i] to greatest[i].
+ * @words, @word_count: a Bloom filter of the keys' hash h (row_hash.h, seed DX_FILTER_SEED) whose bits for one key
+ * are all in the word h * word_count / 2^64: h's low four groups of six bits say which. @word_count 0: none.
+ */
+struct dsmx_filter_abi {
+	__u32 key_count;
+	__u32 columns[DSMX_FILTER_KEYS_MAX];
+	__u32 ranged;
+	__u32 words; /* offset from the header */
+	__u32 word_count;
+	__s64 least[DSMX_FILTER_KEYS_MAX];
+	__s64 greatest[DSMX_FILTER_KEYS_MAX];
+	__u64 reserved[4];
+};
+DSMX_ABI_ASSERT(sizeof(struct dsmx_filter_abi) == 2 * DSMX_LINE_BYTES, "two lines");
 
 /* --- frames ----------------------------------------------------------------------------------------------- */
 

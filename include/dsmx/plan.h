@@ -181,6 +181,20 @@ DSMX_API struct dsmx_expr *dsmx_expr_pair_column(struct dsmx_plan *plan,
                                                  const struct dsmx_rel *left,
                                                  const struct dsmx_rel *right, uint32_t column);
 
+/*
+ * dsmx_rel_join_filter() - a join that does, or does not, say early what its build keys are
+ *
+ * An inner or semi join that does (all do, unless they are told not to) makes a Bloom filter and the range of its
+ * keys when its build side is complete, before it asks for its probe side. The scan or exchange that the probe keys
+ * come from drops rows which cannot match: an exchange in the producer, before they are sent. Where that cannot be
+ * used it changes nothing, and it never changes a result. EXPLAIN names the scan or exchange.
+ * Return: a copy of @join; NULL after a failure.
+ */
+DSMX_API struct dsmx_rel *dsmx_rel_join_filter(struct dsmx_plan *plan, struct dsmx_rel *join,
+                                               bool on);
+/* dsmx_plan_filters() - the same for all joins of a finished plan. Return: 0, or -EINVAL: it is not finished. */
+DSMX_API int dsmx_plan_filters(struct dsmx_plan *plan, bool on);
+
 enum dsmx_aggregate {
 	DSMX_AGG_COUNT_STAR,
 	DSMX_AGG_COUNT, /* int64 */

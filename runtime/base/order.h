@@ -12,6 +12,7 @@
  *	RELEASED	consumer, after its last read of frames	producer, before it writes those frames again
  *			and after the ids in the log		and before it reads the log
  *	REQUEST		consumer, after the request's fields	producer, before it reads them
+ *			and the filters that they name		and copies the filters
  *	STREAM		producer, after the stream's fields	consumer, before it reads them
  *	BELL		waker, after what it published		sleeper, before it looks at what was rung for
  *	CHANGES		waker, after a request or stream word	sleeper, before it scans the words

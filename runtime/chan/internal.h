@@ -108,7 +108,8 @@ struct dx_rx {
 	uint64_t tested_taken, tested_released;
 	const char *data;
 	size_t data_bytes;
-	uint32_t *held; /* by frame id: bytes of the frame; 0: it is not held */
+	struct dx_frame *filters; /* lent to the producer until it answers */
+	uint32_t *held;           /* by frame id: bytes of the frame; 0: it is not held */
 	uint32_t held_count;
 	uint64_t held_bytes;
 	uint32_t unpublished_bytes;

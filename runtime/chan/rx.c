@@ -98,6 +98,23 @@ static bool frees_slot(const struct dx_peer *peer, uint32_t slots)
 	return false;
 }
 
+/* The frame's bytes and its place are written before the word, and stay until the producer has answered it. */
+static void lend_filters(struct dx_rx *rx, const struct dx_stream_key *key)
+{
+	rx->filters = key->filters;
+	dx_frame_retain(rx->filters);
+	rx->request->filter_offset = (uint64_t)(rx->filters->bytes - dx_mesh_data(rx->mesh));
+	rx->request->filter_bytes = key->filters_bytes;
+	wait_on(rx); /* whether or not somebody reads it soon */
+}
+
+static void take_filters_back(struct dx_rx *rx)
+{
+	if (rx->filters != NULL)
+		dx_frame_release(rx->filters);
+	rx->filters = NULL;
+}
+
 /* The request is complete and its counts are 0 before the word says so. */
 static void fill_request(struct dx_rx *rx, const struct dx_stream_key *key, bool cancel)
 {
@@ -119,6 +136,8 @@ static void fill_request(struct dx_rx *rx, const struct dx_stream_key *key, bool
 		.wanted = DSMX_WANTED_NONE,
 		.epoch = dx_mesh_epoch(mesh, rx->peer->index),
 	};
+	if (key->filters != NULL)
+		lend_filters(rx, key);
 	if (rx->peer->own_line->requests <= rx->slot)
 		dx_store_plain(&rx->peer->own_line->requests, rx->slot + 1);
 	dx_store_plain(&dx_mesh_page(mesh)->start_streams,
@@ -503,6 +522,8 @@ bool dx_rx_look(struct dx_rx *rx)
 	if (rx->closing)
 		return try_done(rx);
 	state = answer_state(rx);
+	if (state != DSMX_STREAM_NONE || rx->dead)
+		take_filters_back(rx);
 	if (state == DSMX_STREAM_RUNNING &&
 	    dx_load_acquire(DX_EDGE_TAIL, &rx->stream->tail) == rx->ring.taken && !rx->dead)
 		return false;
@@ -561,6 +582,7 @@ void dx_rx_free(struct dx_rx *rx)
 	dx_list_unlink(&rx->waiting);
 	dx_list_unlink(&rx->dirty);
 	dx_list_unlink(&rx->armed);
+	take_filters_back(rx);
 	if (rx->mapping != NULL)
 		dx_mapping_release(rx->mapping);
 	free(rx->held);

@@ -15,6 +15,7 @@
 
 #include "chan/mesh.h"
 
+struct dx_frame;
 struct dx_rx;
 
 /* What is asked for: the name of a stream, and what both ends must agree on. */
@@ -28,6 +29,9 @@ struct dx_stream_key {
 	uint32_t record; /* of the consuming task: index in the own page */
 	uint64_t plan_hash;
 	uint64_t schema_hash;
+	/* START: what the consumer says beside it, in its own data; NULL: nothing. Held until the answer. */
+	struct dx_frame *filters;
+	size_t filters_bytes;
 };
 
 /* A frame in hand. */

@@ -47,6 +47,8 @@ struct client_stream {
 	uint32_t unasked;         /* no slot was free for them so far */
 	bool *asked;              /* by producer task from the first on */
 	struct dsmx_waker *waker; /* waits for a slot; NULL: none does */
+	struct dx_frame *filters; /* to say with each StartStream; NULL: none, or all are said */
+	size_t filters_bytes;
 	struct dx_list link;      /* the query's readers */
 	struct dsmx_waker *lost;  /* waits for a move; NULL: none does */
 	struct dx_rx *rx[];       /* likewise; NULL: ended, or not asked */
@@ -201,6 +203,14 @@ static int await_move(struct client_stream *s, struct dsmx_cx *cx, uint32_t task
 	return 0;
 }
 
+/* Those who were asked hold it by themselves. */
+static void drop_filters(struct client_stream *s)
+{
+	if (s->filters != NULL)
+		dx_frame_release(s->filters);
+	s->filters = NULL;
+}
+
 /* StartStream to one task, or wait until streams of a query that was closed before have given a slot back. */
 static int ask(struct client_stream *s, struct dsmx_cx *cx, uint32_t i)
 {
@@ -215,8 +225,12 @@ static int ask(struct client_stream *s, struct dsmx_cx *cx, uint32_t i)
 
 	struct dx_stream_key key = key_of(fragment->query, rel, task, s->partition,
 	                                  dx_record_index(mesh, fragment->record));
-	int r = dx_rx_open(mesh, dx_query_place(fragment->query, rel->exchange.number, task), &key,
-	                   false, &s->rx[i], cx->err);
+	int r;
+
+	key.filters = s->filters;
+	key.filters_bytes = s->filters_bytes;
+	r = dx_rx_open(mesh, dx_query_place(fragment->query, rel->exchange.number, task), &key,
+	               false, &s->rx[i], cx->err);
 
 	if (r == -EAGAIN) {
 		dx_mesh_wait_room(mesh, cx->waker);
@@ -227,6 +241,8 @@ static int ask(struct client_stream *s, struct dsmx_cx *cx, uint32_t i)
 		return r;
 	s->asked[i] = true;
 	s->unasked--;
+	if (s->unasked == 0)
+		drop_filters(s);
 	fragment->counts->start_streams++;
 	fragment->counts->streams++;
 	return 0;
@@ -302,6 +318,7 @@ static void client_close(struct dsmx_stream *stream)
 	struct client_stream *s = (struct client_stream *)stream;
 
 	drop_held(s);
+	drop_filters(s);
 	if (s->waker !=
 	    NULL) { /* it is the task's, whose other streams may wait, too: they ask again */
 		dx_frame_forget(s->client->fragment->query->service->mesh, s->waker);
@@ -401,6 +418,8 @@ static int open_stream(struct client *c, struct dsmx_cx *cx, uint32_t partition,
 		s->unasked += !s->asked[i];
 	}
 	s->open = s->unasked;
+	s->filters = dx_filters_publish(c->fragment->query->service->mesh, &c->fragment->env,
+	                                c->rel, partition, &s->filters_bytes);
 	for (uint32_t i = 0; r == 0 && i < count; i++)
 		r = s->asked[i] ? 0 : ask(s, cx, i);
 	if (r < 0) {

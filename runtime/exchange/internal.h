@@ -14,6 +14,7 @@
 #include "chan/mesh.h"
 #include "chan/rx.h"
 #include "chan/tx.h"
+#include "exchange/dynamic_filter.h"
 #include "exchange/partition.h"
 #include "exchange/query.h"
 #include "exchange/service.h"
@@ -63,6 +64,7 @@ struct dx_procedure {
 	struct dx_producer **producers; /* by task; NULL: never started here */
 	uint8_t *parts;                 /* enum dx_part_state by task and partition */
 	struct dx_list passive;         /* those that wait for the end of the producers here */
+	struct dx_filter_set **filters; /* by partition, NULL: none came; NULL: not one did */
 };
 
 /* What the consumers of one fragment count: a producer's task record, or the root's. */
@@ -172,7 +174,8 @@ struct dx_producer {
 	struct dsmx_operator *op;
 	struct dsmx_stream *stream; /* NULL: not started, or over */
 	struct dx_partitioner *partitioner;
-	struct dx_writer *writers; /* one for each target */
+	struct dx_dropper *dropper; /* NULL: there was no filter so far */
+	struct dx_writer *writers;  /* one for each target */
 	uint32_t target_count;
 	struct dx_output *outputs; /* one for each partition */
 	struct dx_stalled stalled;

@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 #include "exchange/range.h"
-#include "exchange/row_hash.h"
+#include "exec/row_hash.h"
 
 /* Rows that a target gets in its turn: enough to be copied in one go, few enough to be fair. */
 #define TURN_ROWS 64
@@ -238,4 +238,23 @@ int dx_partition(struct dx_partitioner *p, const struct dsmx_batch *batch,
 	*ret_rows = p->rows;
 	*ret_starts = p->starts;
 	return 0;
+}
+
+void dx_partition_keep(struct dx_partitioner *p, const struct dsmx_batch *batch,
+                       uint32_t (*keep)(void *arg, uint32_t target, const struct dsmx_batch *batch,
+                                        uint32_t *rows, uint32_t count),
+                       void *arg)
+{
+	uint32_t begin = 0, kept = 0;
+
+	for (uint32_t t = 0; t < p->targets; t++) {
+		uint32_t end = p->starts[t + 1], count = 0;
+
+		if (begin < end)
+			count = keep(arg, t, batch, p->rows + begin, end - begin);
+		memmove(p->rows + kept, p->rows + begin, count * sizeof(*p->rows));
+		kept += count;
+		p->starts[t + 1] = kept;
+		begin = end;
+	}
 }

@@ -33,4 +33,14 @@ int dx_partition(struct dx_partitioner *partitioner, const struct dsmx_batch *ba
                  const uint32_t **ret_rows, const uint32_t **ret_starts,
                  struct dsmx_error *err) DX_MUST_CHECK;
 
+/*
+ * Thin out the lists that dx_partition() gave last.
+ *
+ * @keep: leaves in @rows those of target @target that are to stay, in their order, and returns how many
+ */
+void dx_partition_keep(struct dx_partitioner *partitioner, const struct dsmx_batch *batch,
+                       uint32_t (*keep)(void *arg, uint32_t target, const struct dsmx_batch *batch,
+                                        uint32_t *rows, uint32_t count),
+                       void *arg);
+
 #endif /* DX_EXCHANGE_PARTITION_H */

@@ -307,6 +307,12 @@ static int write_batch(struct dx_producer *p, struct dsmx_error *err)
 	return 0;
 }
 
+static uint32_t keep(void *arg, uint32_t target, const struct dsmx_batch *batch, uint32_t *rows,
+                     uint32_t count)
+{
+	return dx_dropper_keep(arg, target, batch, rows, count);
+}
+
 static int take_batch(struct dx_producer *p, const struct dsmx_batch *batch, struct dsmx_error *err)
 {
 	struct dx_stalled *s = &p->stalled;
@@ -315,6 +321,8 @@ static int take_batch(struct dx_producer *p, const struct dsmx_batch *batch, str
 	if (r < 0)
 		return r;
 	p->record->rows += batch->selected;
+	if (p->procedure->filters != NULL)
+		dx_partition_keep(p->partitioner, batch, keep, p);
 	s->batch = *batch;
 	s->target = 0;
 	s->next = 0;
@@ -359,6 +367,8 @@ static void count_record(struct dx_producer *p)
 {
 	p->record->start_streams = p->counts.start_streams;
 	p->record->streams = p->counts.streams;
+	p->record->filter_tested = p->fragment.env.filter_tested;
+	p->record->filter_dropped = p->fragment.env.filter_dropped;
 }
 
 /* --- the task ------------------------------------------------------------------------------------------------------ */
@@ -464,6 +474,7 @@ static int start_input(struct dx_producer *p, struct dsmx_cx *cx)
 
 	if (r < 0)
 		return r;
+	dx_dropper_start(p);
 	return p->op->ops->execute(p->op, cx, p->fragment.task, &p->stream);
 }
 
@@ -612,6 +623,7 @@ void dx_producer_attach(struct dx_producer *p, uint32_t partition, struct dx_tx 
 		return;
 	}
 	o->tx = tx;
+	dx_dropper_update(p);
 	if (p->started)
 		dx_tx_started(tx);
 	dx_tx_set_owner(tx, &p->task.waker);
@@ -622,6 +634,7 @@ void dx_producer_attach(struct dx_producer *p, uint32_t partition, struct dx_tx 
 void dx_producer_cancel(struct dx_producer *p, uint32_t partition)
 {
 	dx_output_finish(&p->outputs[partition], DSMX_STREAM_CANCELLED, NULL);
+	dx_dropper_update(p);
 	if (p->running)
 		dx_task_wake(&p->task);
 }
@@ -641,6 +654,7 @@ void dx_producer_free(struct dx_producer *p)
 		if (p->writers[t].mesh != NULL)
 			dx_writer_fini(&p->writers[t]);
 	dx_partitioner_free(p->partitioner);
+	dx_dropper_free(p);
 	free(p->outputs);
 	free(p->writers);
 	dx_record_drop(p->record);

@@ -27,6 +27,9 @@ static void free_procedures(struct dx_query *q)
 				dx_producer_free(p->producers[t]);
 		free(p->producers);
 		free(p->parts);
+		for (uint32_t c = 0; p->filters != NULL && c < p->rel->exchange.partitions; c++)
+			dx_filters_free(p->filters[c]);
+		free(p->filters);
 	}
 	free(q->procedures);
 	q->procedures = NULL;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exchange/row_hash.h"
+#include "exec/row_hash.h"
 #include "exec/sort_key.h"
 #include "exec/stash.h"
 

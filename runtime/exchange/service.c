@@ -127,6 +127,9 @@ static int start(struct dx_query *q, struct dx_procedure *p, uint32_t peer, uint
 		return dx_error(err, -EALREADY,
 		                "exchange %u: task %u, partition %u has had its consumer",
 		                req->exchange, req->task, req->partition);
+	r = dx_filters_adopt(q->service->mesh, p, peer, req, err);
+	if (r < 0)
+		return r;
 	if (*producer == NULL) {
 		r = dx_producer_start(q, req->exchange, req->task, dx_now_ns(), producer, err);
 		if (r < 0)

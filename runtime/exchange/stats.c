@@ -54,6 +54,8 @@ static void add(struct dsmx_query_stats *s, const struct dsmx_task_abi *r)
 	s->local_rows += r->local_rows;
 	s->overflow_bytes += r->overflow_bytes;
 	s->waits += r->parks;
+	s->filter_tested += r->filter_tested;
+	s->filter_dropped += r->filter_dropped;
 	s->producer_tasks++;
 }
 
@@ -96,10 +98,15 @@ static void note_exchange(void *arg, uint32_t exchange, char *buf, size_t len, c
 			(void)fprintf(below.file,
 			              "task %u in process %u: rows=%" PRIu64 " ring=%" PRIu64
 			              "/%" PRIu64 "B local=%" PRIu64 " waits=%" PRIu64
-			              " waited=%.3fms\n",
+			              " waited=%.3fms",
 			              r.task, peer, (uint64_t)r.rows, (uint64_t)r.ring_frames,
 			              (uint64_t)r.ring_bytes, (uint64_t)r.local_frames,
 			              (uint64_t)r.parks, (double)r.parked_ns / 1e6);
+		if (below.file != NULL && r.filter_tested > 0)
+			(void)fprintf(below.file, " filtered=%" PRIu64 "/%" PRIu64,
+			              (uint64_t)r.filter_dropped, (uint64_t)r.filter_tested);
+		if (below.file != NULL)
+			(void)fputc('\n', below.file);
 	}
 	if (below.file != NULL && fclose(below.file) == 0)
 		*ret_below = below.bytes;
@@ -109,6 +116,10 @@ static void note_exchange(void *arg, uint32_t exchange, char *buf, size_t len, c
 	               rows, sum.ring_frames, sum.ring_bytes, sum.local_frames, sum.waits,
 	               (double)parked_ns / 1e6, sum.overflow_bytes, q->attempt,
 	               dx_rerun_count(q, exchange));
+	if (sum.filter_tested > 0)
+		(void)snprintf(buf + strlen(buf), len - strlen(buf),
+		               " filtered=%" PRIu64 "/%" PRIu64, sum.filter_dropped,
+		               sum.filter_tested);
 }
 
 int dx_query_text(const struct dx_query *q, bool analyze, char **ret_text)

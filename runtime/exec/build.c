@@ -49,8 +49,7 @@ static int make_join(struct dx_exec_env *env, const struct dsmx_rel *rel,
                      struct dsmx_operator **inputs, struct dsmx_operator **ret_operator,
                      struct dsmx_error *err)
 {
-	(void)env;
-	return dx_join_make(rel, inputs[0], inputs[1], ret_operator, err);
+	return dx_join_make(env, rel, inputs[0], inputs[1], ret_operator, err);
 }
 
 static int make_aggregate(struct dx_exec_env *env, const struct dsmx_rel *rel,

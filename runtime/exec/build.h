@@ -14,6 +14,7 @@
 #include "plan/node.h"
 
 struct dx_file_cache;
+struct dx_offer_filter;
 
 /*
  * What operators need from the process they run in. Lives longer than the operators.
@@ -35,6 +36,11 @@ struct dx_exec_env {
 	/* Counted by scans: record batches that were theirs, and those that statistics let them skip. */
 	uint64_t scanned_batches;
 	uint64_t skipped_batches;
+
+	/* Filters of joins' keys on offer in this fragment (offer.h); what scans tested by them, and dropped. */
+	struct dx_offer_filter *offers;
+	uint64_t filter_tested;
+	uint64_t filter_dropped;
 };
 
 /*
@@ -46,7 +52,10 @@ struct dx_exec_env {
 int dx_exec_build(struct dx_exec_env *env, const struct dsmx_rel *rel,
                   struct dsmx_operator **ret_operator, struct dsmx_error *err) DX_MUST_CHECK;
 
-/* One constructor for each kind; inputs are the operator's on success, the caller's on failure. */
+/*
+ * One constructor for each kind; inputs are the operator's on success, the caller's on failure. A join without an
+ * environment offers no filter.
+ */
 int dx_scan_make(struct dx_exec_env *env, const struct dsmx_rel *rel,
                  struct dsmx_operator **ret_operator, struct dsmx_error *err) DX_MUST_CHECK;
 int dx_leaf_make(struct dx_exec_env *env, const struct dsmx_rel *rel,
@@ -55,7 +64,7 @@ int dx_filter_make(const struct dsmx_rel *rel, struct dsmx_operator *input,
                    struct dsmx_operator **ret_operator, struct dsmx_error *err) DX_MUST_CHECK;
 int dx_project_make(const struct dsmx_rel *rel, struct dsmx_operator *input,
                     struct dsmx_operator **ret_operator, struct dsmx_error *err) DX_MUST_CHECK;
-int dx_join_make(const struct dsmx_rel *rel, struct dsmx_operator *left,
+int dx_join_make(struct dx_exec_env *env, const struct dsmx_rel *rel, struct dsmx_operator *left,
                  struct dsmx_operator *right, struct dsmx_operator **ret_operator,
                  struct dsmx_error *err) DX_MUST_CHECK;
 int dx_aggregate_make(const struct dsmx_rel *rel, struct dsmx_operator *input,

@@ -6,18 +6,23 @@
  * the join knows what to look for, nothing to the left of it has been asked to run, and if the build side is
  * empty and no row can come of it, nothing ever is.
  *
- *	BUILD --right ends--> INDEX --ready--> OPEN --left executed--> PROBE --left ends--> DONE
- *	                                        '--nothing can match--------------------------'
+ *	BUILD --right ends--> INDEX --ready--> FILTER --> OPEN --left executed--> PROBE --left ends--> DONE
+ *	                                                   '--nothing can match--------------------------'
+ *
+ * In between, what the build keys are is put into a filter and offered to the scan or exchange that the probe
+ * keys come from (offer.h), which is only executed then. A join that has no memory for it does without.
  */
 #include "exec/join.h"
 
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "exec/offer.h"
 
 enum phase {
 	BUILD,
 	INDEX,
+	FILTER,
 	OPEN,
 	PROBE,
 	DONE,
@@ -35,6 +40,9 @@ struct join_stream {
 	struct dx_join_probe probe;
 	bool probing; /* a batch of the left input is not done */
 	int failed;   /* what every later poll returns again */
+	struct dx_key_filter filter;
+	struct dx_filter_hashes hashes;
+	struct dx_offer_filter offer; /* of it, to those below the left input */
 };
 
 /* --- building ------------------------------------------------------------------------------------------ */
@@ -95,6 +103,49 @@ static int build(struct join_stream *stream, struct dsmx_cx *cx)
 	return 0;
 }
 
+/* --- the filter ---------------------------------------------------------------------------------------- */
+
+static void drop_filter(struct join_stream *stream)
+{
+	if (stream->offer.filter != NULL)
+		dx_filter_withdraw(stream->op->env, &stream->offer);
+	stream->offer.filter = NULL;
+	dx_filter_hashes_fini(&stream->hashes);
+	dx_key_filter_fini(&stream->filter);
+}
+
+static void offer_filter(struct join_stream *stream)
+{
+	stream->offer.rel = stream->op->target.rel;
+	stream->offer.partition = stream->partition;
+	stream->offer.filter = &stream->filter;
+	dx_filter_offer(stream->op->env, &stream->offer);
+}
+
+/* For a scan in this fragment the index itself will do, if it is a row of bits. */
+static void begin_filter(struct join_stream *stream)
+{
+	const struct dx_join_operator *op = stream->op;
+	const struct dsmx_field *fields = op->base.inputs[1]->schema.fields;
+	struct dsmx_type types[DSMX_FILTER_KEYS_MAX];
+
+	if (op->target.rel->kind == DX_REL_SCAN && stream->index.is_dense) {
+		dx_key_filter_of_bits(&stream->filter, op->target.columns[0], &stream->index);
+		offer_filter(stream);
+		return;
+	}
+	for (uint32_t i = 0; i < op->target.key_count; i++)
+		types[i] = fields[op->join->right_keys[op->target.keys[i]]].type;
+	if (dx_key_filter_init(&stream->filter, types, op->target.columns, op->target.key_count,
+	                       stream->index.numbered, DSMX_FILTER_BYTES_MAX / 2) < 0)
+		return;
+	/* Neither a Bloom filter nor ranges: there is nothing to say. */
+	if (stream->filter.word_count == 0 && stream->filter.ranged == 0)
+		return;
+	dx_window_set(stream->window, &stream->index.rows);
+	stream->phase = FILTER;
+}
+
 static int make_index(struct join_stream *stream, struct dsmx_cx *cx)
 {
 	int err;
@@ -108,6 +159,37 @@ static int make_index(struct join_stream *stream, struct dsmx_cx *cx)
 	if (err < 0)
 		return fail(stream, cx, err);
 	stream->phase = OPEN;
+	if (stream->op->target.rel != NULL && stream->index.numbered > 0)
+		begin_filter(stream);
+	return 0;
+}
+
+/* Its keys, a vector at a time. */
+static int make_filter(struct join_stream *stream, struct dsmx_cx *cx)
+{
+	const struct dx_join_operator *op = stream->op;
+	uint32_t columns[DSMX_FILTER_KEYS_MAX];
+	struct dsmx_batch batch;
+
+	for (uint32_t i = 0; i < op->target.key_count; i++)
+		columns[i] = op->join->right_keys[op->target.keys[i]];
+	while (dx_window_next(stream->window, &batch)) {
+		int err = dx_key_filter_add(&stream->filter, &op->base.inputs[1]->schema, columns,
+		                            &batch, &stream->hashes);
+
+		if (err < 0) {
+			drop_filter(stream);
+			break;
+		}
+		if (dsmx_cx_expired(cx)) {
+			dsmx_cx_yield(cx);
+			return -EAGAIN;
+		}
+	}
+	dx_filter_hashes_fini(&stream->hashes);
+	stream->phase = OPEN;
+	if (stream->filter.key_count > 0)
+		offer_filter(stream);
 	return 0;
 }
 
@@ -160,6 +242,7 @@ static int probe(struct join_stream *stream, struct dsmx_cx *cx, struct dsmx_bat
 	}
 	stream->left->ops->close(stream->left);
 	stream->left = NULL;
+	drop_filter(stream);
 	stream->phase = DONE;
 	return 0;
 }
@@ -175,6 +258,9 @@ static int poll_join(struct join_stream *stream, struct dsmx_cx *cx, struct dsmx
 			break;
 		case INDEX:
 			err = make_index(stream, cx);
+			break;
+		case FILTER:
+			err = make_filter(stream, cx);
 			break;
 		case OPEN:
 			err = open_left(stream, cx);
@@ -211,6 +297,7 @@ static void join_close(struct dsmx_stream *base)
 		stream->left->ops->close(stream->left);
 	if (stream->right != NULL)
 		stream->right->ops->close(stream->right);
+	drop_filter(stream);
 	dx_join_probe_fini(&stream->probe);
 	dx_join_index_fini(&stream->index);
 	dx_window_free(stream->window);
@@ -344,7 +431,7 @@ static int fill_operator(struct dx_join_operator *op, const struct dsmx_schema *
 	return 0;
 }
 
-int dx_join_make(const struct dsmx_rel *rel, struct dsmx_operator *left,
+int dx_join_make(struct dx_exec_env *env, const struct dsmx_rel *rel, struct dsmx_operator *left,
                  struct dsmx_operator *right, struct dsmx_operator **ret_operator,
                  struct dsmx_error *err)
 {
@@ -364,6 +451,9 @@ int dx_join_make(const struct dsmx_rel *rel, struct dsmx_operator *left,
 	op->base.inputs[0] = left;
 	op->base.inputs[1] = right;
 	op->base.input_count = 2;
+	op->env = env;
+	if (env != NULL)
+		(void)dx_join_filter_target(rel, &op->target);
 	*ret_operator = &op->base;
 	return 0;
 }

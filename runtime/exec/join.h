@@ -13,8 +13,10 @@
 struct dx_join_operator {
 	struct dsmx_operator base; /* inputs: left, right */
 	const struct dx_join *join;
-	bool *wide;           /* for each key: a decimal that is wide on one side */
-	bool *condition_uses; /* for each column of a pair; NULL: no condition */
+	bool *wide;                     /* for each key: a decimal that is wide on one side */
+	bool *condition_uses;           /* for each column of a pair; NULL: no condition */
+	struct dx_exec_env *env;        /* NULL: nobody to offer a filter to */
+	struct dx_filter_target target; /* rel NULL: nobody has a use for it */
 };
 
 /*

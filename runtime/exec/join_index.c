@@ -13,12 +13,6 @@
 
 #define STEP_WORDS 65536U
 
-/* 64 values of the range. */
-struct dx_join_bits {
-	uint64_t set;
-	uint64_t below; /* values before these 64 that are set */
-};
-
 /* --- one side's keys ----------------------------------------------------------------------------------- */
 
 int dx_join_side_init(struct dx_join_side *side, const struct dsmx_schema *schema,

@@ -36,6 +36,12 @@ void dx_join_side_fini(struct dx_join_side *side);
 /* At most DX_VECTOR_ROWS rows. */
 int dx_join_side_run(struct dx_join_side *side, const struct dsmx_batch *batch) DX_MUST_CHECK;
 
+/* 64 values of the range. */
+struct dx_join_bits {
+	uint64_t set;
+	uint64_t below; /* values before these 64 that are set */
+};
+
 enum dx_join_index_phase {
 	DX_INDEX_RANGE,
 	DX_INDEX_BITS,

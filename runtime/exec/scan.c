@@ -7,6 +7,9 @@
  * one after the other, each to what is left, and a column is looked up when a conjunct or the output first
  * needs it. What comes out is the slice of the mapped file under a selection, not a copy.
  *
+ * Filters of joins' keys that are on offer (offer.h) come last: a record batch that none of their keys is in is
+ * left out, too, and so are rows before the columns are prepared that only the output needs.
+ *
  * The one thing that is made is the 8-byte form of decimals that a file has in 16 bytes: for the rows that
  * are still selected when the column is first needed, at their places in the slice.
  */
@@ -17,6 +20,7 @@
 #include "exec/decimal.h"
 #include "exec/eval.h"
 #include "exec/filecache.h"
+#include "exec/offer.h"
 #include "exec/op.h"
 #include "exec/select.h"
 #include "exec/window.h"
@@ -36,6 +40,14 @@ struct source {
 	int64_t *narrow;           /* of the slice */
 };
 
+/* Filters on offer to this scan, and whether each is worth its work. */
+#define FILTERS_MAX 4
+
+struct offered {
+	const struct dx_key_filter *filter;
+	struct dx_worth worth;
+};
+
 struct scan {
 	struct dsmx_stream stream;
 	struct scan_op *op;
@@ -50,6 +62,9 @@ struct scan {
 	uint32_t at; /* where in it the next slice begins */
 	bool ended;  /* with `end`: what every further poll gives */
 	int end;
+	struct offered filters[FILTERS_MAX];
+	uint32_t filter_count;
+	struct dx_filter_hashes hashes;
 	uint32_t rows[DX_VECTOR_ROWS];
 };
 
@@ -166,6 +181,25 @@ static bool is_ruled_out(const struct scan *scan, uint32_t batch)
 	return false;
 }
 
+/* The same of the filters on offer: is none of their keys in the record batch? */
+static bool has_no_key(const struct scan *scan, uint32_t batch)
+{
+	for (uint32_t i = 0; i < scan->filter_count; i++) {
+		const struct dx_key_filter *f = scan->filters[i].filter;
+
+		for (uint32_t k = 0; k < f->key_count; k++) {
+			int64_t min, max;
+
+			if ((f->ranged >> k & 1) != 0 &&
+			    dx_ipc_range(scan->file, batch,
+			                 scan->op->rel->scan.columns[f->columns[k]], &min, &max) &&
+			    (max < f->least[k] || min > f->greatest[k]))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Go to the next record batch of this partition. Returns false at the end. */
 static bool next_batch(struct scan *scan)
 {
@@ -180,6 +214,12 @@ static bool next_batch(struct scan *scan)
 		env->scanned_batches++;
 		if (is_ruled_out(scan, batch)) {
 			env->skipped_batches++;
+			continue;
+		}
+		if (has_no_key(scan, batch)) {
+			env->skipped_batches++;
+			env->filter_tested += dsmx_ipc_batch_rows(scan->file, batch);
+			env->filter_dropped += dsmx_ipc_batch_rows(scan->file, batch);
 			continue;
 		}
 		scan->batch = batch;
@@ -218,6 +258,34 @@ static int filter_slice(struct scan *scan, uint32_t start, struct dsmx_batch *ba
 	return 0;
 }
 
+/* Apply one filter on offer to what is left of the slice at @start. */
+static int drop_keyless(struct scan *scan, struct offered *offered, uint32_t start,
+                        struct dsmx_batch *batch, struct dsmx_error *err)
+{
+	const struct dx_key_filter *f = offered->filter;
+	uint32_t before = batch->selected, kept;
+
+	if (f->key_count == 0 || !dx_worth_asking(&offered->worth, before))
+		return 0;
+	for (uint32_t k = 0; k < f->key_count; k++) {
+		int code = scan->ready[f->columns[k]]
+		                   ? 0
+		                   : prepare(scan, f->columns[k], start, batch, err);
+
+		if (code < 0)
+			return code;
+	}
+	kept = dx_key_filter_keep(f, &scan->op->op.schema, batch, scan->rows, &scan->hashes);
+	dx_worth_note(&offered->worth, before, before - kept, DX_WORTH_SCAN);
+	scan->op->env->filter_tested += before;
+	scan->op->env->filter_dropped += before - kept;
+	if (kept < before) {
+		batch->selection = scan->rows;
+		batch->selected = kept;
+	}
+	return 0;
+}
+
 /* The next slice; @ret_batch may turn out to have no rows. */
 static int next_slice(struct scan *scan, struct dsmx_batch *ret_batch, struct dsmx_error *err)
 {
@@ -232,6 +300,8 @@ static int next_slice(struct scan *scan, struct dsmx_batch *ret_batch, struct ds
 	batch.selected = rows;
 	memset(scan->ready, 0, scan->column_count * sizeof(*scan->ready));
 	code = filter_slice(scan, start, &batch, err);
+	for (uint32_t i = 0; code == 0 && batch.selected > 0 && i < scan->filter_count; i++)
+		code = drop_keyless(scan, &scan->filters[i], start, &batch, err);
 	for (uint32_t c = 0; code == 0 && batch.selected > 0 && c < scan->column_count; c++) {
 		if (!scan->ready[c])
 			code = prepare(scan, c, start, &batch, err);
@@ -284,6 +354,7 @@ static void scan_close(struct dsmx_stream *stream)
 	for (uint32_t i = 0; scan->sources != NULL && i < scan->column_count; i++)
 		free(scan->sources[i].narrow);
 	dx_select_free(scan->select);
+	dx_filter_hashes_fini(&scan->hashes);
 	free(scan->sources);
 	free(scan->columns);
 	free(scan->ready);
@@ -294,6 +365,16 @@ static const struct dsmx_stream_ops scan_stream_ops = {
 	.poll_next = scan_poll,
 	.close = scan_close,
 };
+
+static void find_filters(struct scan *scan, uint32_t partition)
+{
+	const struct dx_exec_env *env = scan->op->env;
+	const struct dx_offer_filter *offer = NULL;
+
+	while (scan->filter_count < FILTERS_MAX &&
+	       (offer = dx_filter_next(env, offer, scan->op->rel, partition)) != NULL)
+		scan->filters[scan->filter_count++].filter = offer->filter;
+}
 
 static int scan_execute(struct dsmx_operator *base, struct dsmx_cx *cx, uint32_t partition,
                         struct dsmx_stream **ret_stream)
@@ -310,6 +391,7 @@ static int scan_execute(struct dsmx_operator *base, struct dsmx_cx *cx, uint32_t
 	scan->file = dx_cached_ipc(op->file);
 	scan->column_count = (uint32_t)count;
 	scan->next_batch = partition;
+	find_filters(scan, partition);
 	scan->sources = calloc(count + 1, sizeof(*scan->sources));
 	scan->columns = calloc(count + 1, sizeof(*scan->columns));
 	scan->ready = calloc(count + 1, sizeof(*scan->ready));

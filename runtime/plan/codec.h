@@ -47,13 +47,14 @@ struct Substrait__Type;
 #define DX_WIRE_MESSAGES_MAX (1U << 19)
 
 /* type_url of what is our own. */
-#define DX_URL_EXCHANGE  "dsmx/exchange"
-#define DX_URL_EXTENSION "dsmx/extension"
-#define DX_URL_FINAL     "dsmx/final"
-#define DX_URL_JOINSCAN  "dsmx/joinscan"
-#define DX_URL_LEAF      "dsmx/leaf"
-#define DX_URL_LOCAL     "dsmx/local"
-#define DX_URL_PARTIAL   "dsmx/partial"
+#define DX_URL_EXCHANGE   "dsmx/exchange"
+#define DX_URL_EXTENSION  "dsmx/extension"
+#define DX_URL_FINAL      "dsmx/final"
+#define DX_URL_JOINSCAN   "dsmx/joinscan"
+#define DX_URL_LEAF       "dsmx/leaf"
+#define DX_URL_LOCAL      "dsmx/local"
+#define DX_URL_PARTIAL    "dsmx/partial"
+#define DX_URL_UNFILTERED "dsmx/unfiltered"
 
 /* --- codec_wire.c -------------------------------------------------------------------------------------- */
 

@@ -422,8 +422,10 @@ static struct dsmx_rel *hash_join(struct dx_decoder *d, const Substrait__HashJoi
 		return NULL;
 	rel = dsmx_rel_join(d->plan, (enum dsmx_join_kind)(kinds[pb->type] - 1), left, right,
 	                    keys.left, keys.right, keys.count, condition);
-	if (rel != NULL)
+	if (rel != NULL) {
 		rel->join.joinscan = has_optimization(pb->common, DX_URL_JOINSCAN);
+		rel->join.unfiltered = has_optimization(pb->common, DX_URL_UNFILTERED);
+	}
 	return post_filter(d, pb->post_join_filter, rel);
 }
 

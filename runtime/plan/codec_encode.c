@@ -182,6 +182,21 @@ static Substrait__ComparisonJoinKey *join_key(struct dx_encoder *e, uint32_t lef
 	return pb;
 }
 
+/* Marks of ours that other readers may pass over. */
+static Substrait__AdvancedExtension *join_marks(struct dx_encoder *e, const struct dx_join *join)
+{
+	Substrait__AdvancedExtension *pb = DX_NEW(e, advanced_extension);
+	uint32_t count = 0;
+
+	pb->optimization =
+		dx_encode_array(e, (size_t)join->joinscan + join->unfiltered, &pb->n_optimization);
+	if (join->joinscan && count < pb->n_optimization)
+		pb->optimization[count++] = dx_encode_any(e, DX_URL_JOINSCAN, NULL);
+	if (join->unfiltered && count < pb->n_optimization)
+		pb->optimization[count++] = dx_encode_any(e, DX_URL_UNFILTERED, NULL);
+	return pb;
+}
+
 static Substrait__HashJoinRel *join(struct dx_encoder *e, const struct dsmx_rel *rel)
 {
 	static const Substrait__HashJoinRel__JoinType types[] = {
@@ -193,9 +208,8 @@ static Substrait__HashJoinRel *join(struct dx_encoder *e, const struct dsmx_rel 
 	Substrait__HashJoinRel *pb = DX_NEW(e, hash_join_rel);
 
 	pb->common = common(e);
-	if (rel->join.joinscan)
-		pb->common->advanced_extension =
-			optimization(e, dx_encode_any(e, DX_URL_JOINSCAN, NULL));
+	if (rel->join.joinscan || rel->join.unfiltered)
+		pb->common->advanced_extension = join_marks(e, &rel->join);
 	pb->left = dx_encode_rel(e, rel->inputs[0]);
 	pb->right = dx_encode_rel(e, rel->inputs[1]);
 	pb->type = types[rel->join.kind];

@@ -78,6 +78,7 @@ static void pair_expr(struct dx_out *out, const struct dsmx_rel *rel)
 static void join(struct dx_out *out, const struct dsmx_rel *rel)
 {
 	static const char *const kinds[] = { "inner", "left", "semi", "anti" };
+	struct dx_filter_target target;
 
 	dx_out_add(out, "%s %s: ", rel->join.joinscan ? "JoinScan" : "HashJoin",
 	           kinds[rel->join.kind]);
@@ -87,10 +88,16 @@ static void join(struct dx_out *out, const struct dsmx_rel *rel)
 		dx_out_add(out, " = ");
 		dx_out_column(out, &rel->inputs[1]->schema, rel->join.right_keys[i]);
 	}
-	if (rel->join.condition == NULL)
+	if (rel->join.condition != NULL) {
+		dx_out_add(out, " and ");
+		pair_expr(out, rel);
+	}
+	if (!dx_join_filter_target(rel, &target))
 		return;
-	dx_out_add(out, " and ");
-	pair_expr(out, rel);
+	if (target.rel->kind == DX_REL_EXCHANGE)
+		dx_out_add(out, " (filters #%u)", target.rel->exchange.number);
+	else
+		dx_out_add(out, " (filters scan)");
 }
 
 static void aggregate(struct dx_out *out, const struct dsmx_rel *rel)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "batch/value.h"
+#include "dsmx/abi.h"
 #include "dsmx/exec.h"
 #include "dsmx/plan.h"
 
@@ -110,6 +111,15 @@ struct dx_join {
 	uint32_t key_count;
 	struct dsmx_expr *condition; /* NULL, or over the pair's columns */
 	bool joinscan;               /* made by dsmx_rel_joinscan(): EXPLAIN says so */
+	bool unfiltered; /* it keeps what it knows of its build keys to itself: see filter.c */
+};
+
+/* The scan or exchange that probe keys of a join come from, in the join's fragment, and which keys those are. */
+struct dx_filter_target {
+	const struct dsmx_rel *rel;
+	uint32_t key_count;
+	uint32_t keys[DSMX_FILTER_KEYS_MAX];    /* of the join's */
+	uint32_t columns[DSMX_FILTER_KEYS_MAX]; /* of the relation's */
 };
 
 enum dx_phase {
@@ -215,6 +225,18 @@ struct dsmx_rel {
 };
 
 /* --- what the layers above need of a plan ------------------------------------------------------------- */
+
+/*
+ * The scan or exchange of the same fragment that column *column of @rel comes from, if rows may be dropped there by
+ * its value as well as here; *column is that relation's then. NULL: there is none.
+ */
+const struct dsmx_rel *dx_rel_origin(const struct dsmx_rel *rel, uint32_t *column);
+
+/* May its producers drop a row for one partition alone, by what that one's consumer said? */
+bool dx_exchange_takes_filters(const struct dx_exchange *exchange);
+
+/* Where the filter of the build keys of @join can be used. False: nowhere, or it is switched off. */
+bool dx_join_filter_target(const struct dsmx_rel *join, struct dx_filter_target *ret_target);
 
 /* The root; NULL before the plan is finished. */
 struct dsmx_rel *dx_plan_root(const struct dsmx_plan *plan);

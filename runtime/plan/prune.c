@@ -365,8 +365,10 @@ static bool prune_join(struct prune *p, const struct dsmx_rel *rel, const bool *
 	}
 	copy = dsmx_rel_join(p->plan, join->kind, left.rel, right.rel, left_keys, right_keys,
 	                     join->key_count, dx_expr_renumber(p->plan, join->condition, pair));
-	if (copy != NULL)
+	if (copy != NULL) {
 		copy->join.joinscan = join->joinscan;
+		copy->join.unfiltered = join->unfiltered;
+	}
 	return done(p, rel, copy, pair, ret);
 }
 

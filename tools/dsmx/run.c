@@ -32,6 +32,7 @@ enum option {
 	OPT_EMIT_PLAN,
 	OPT_ISOLATION,
 	OPT_ALLOW_READ,
+	OPT_NO_FILTERS,
 	OPT_QUIET,
 };
 
@@ -54,6 +55,8 @@ static const struct args_option options[] = {
 	                    "none, cgroup, standard or strict; a ! behind it: or fail" },
 	[OPT_ALLOW_READ] = { "allow-read", 0, "PATH",
 	                     "standard, strict: workers may read it, too; can be repeated" },
+	[OPT_NO_FILTERS] = { "no-filters", 0, NULL,
+	                     "joins do not say early which keys they look for" },
 	[OPT_QUIET] = { "quiet", 'q', NULL, "no notes, no progress: only errors on stderr" },
 	{ 0 },
 };
@@ -209,6 +212,9 @@ static int take_option(struct args *args, enum option option, struct run_options
 		if (run->read_path_count == RUN_PATHS_MAX)
 			return args_wrong(args->usage, "--allow-read: too many");
 		run->read_paths[run->read_path_count++] = args->value;
+		break;
+	case OPT_NO_FILTERS:
+		run->no_filters = true;
 		break;
 	case OPT_QUIET:
 		run->quiet = true;

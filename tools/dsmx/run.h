@@ -28,6 +28,7 @@ struct run_options {
 	bool stats;
 	bool phases; /* how long StartStreams took, after the result on stderr */
 	bool quiet;
+	bool no_filters; /* joins keep what they know of their build keys to themselves */
 	uint64_t repeat;
 	uint64_t timeout_ms;
 	enum dsmx_isolation isolation;

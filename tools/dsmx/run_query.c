@@ -170,10 +170,12 @@ static void print_stats(const struct run *run, const struct dsmx_query_stats *st
 	        "query: rows=%" PRIu64 " start_streams=%" PRIu64 " streams_opened=%" PRIu64
 	        " producer_tasks=%" PRIu64 " ring_frames=%" PRIu64 " ring_rows=%" PRIu64
 	        " ring_bytes=%" PRIu64 " local_frames=%" PRIu64 " local_rows=%" PRIu64
-	        " overflow_bytes=%" PRIu64 " waits=%" PRIu64 " retries=%" PRIu64 "\n",
+	        " overflow_bytes=%" PRIu64 " waits=%" PRIu64 " retries=%" PRIu64
+	        " filter_tested=%" PRIu64 " filter_dropped=%" PRIu64 "\n",
 	        stats->rows, stats->start_streams, stats->streams_opened, stats->producer_tasks,
 	        stats->ring_frames, stats->ring_rows, stats->ring_bytes, stats->local_frames,
-	        stats->local_rows, stats->overflow_bytes, stats->waits, stats->retries);
+	        stats->local_rows, stats->overflow_bytes, stats->waits, stats->retries,
+	        stats->filter_tested, stats->filter_dropped);
 }
 
 static void print_analysis(struct run *run, const struct dsmx_query *query)
@@ -339,6 +341,8 @@ static void emit_plan(struct run *run, const struct dsmx_plan *plan)
 /* Explain or emit where that is asked for. Returns whether the plan is to be run. */
 static bool to_be_run(struct run *run, struct dsmx_plan *plan)
 {
+	if (run->options->no_filters)
+		(void)dsmx_plan_filters(plan, false); /* it is finished */
 	if (run->options->emit_plan != NULL)
 		emit_plan(run, plan);
 	else if (run->options->explain)
@@ -354,18 +358,24 @@ static void run_plan(struct run *run, const struct run_source *source)
 	struct dsmx_plan *plan;
 	int r;
 
-	if (run->options->explain || run->options->emit_plan != NULL) {
-		r = dsmx_plan_decode(source->bytes, source->len, &plan, &err);
-		if (r < 0) {
-			fail(run, r, &err);
-			return;
-		}
-		to_be_run(run, plan);
-		dsmx_plan_free(plan);
+	/* The bytes as they are, but where they are to be shown or changed. */
+	if (!run->options->explain && run->options->emit_plan == NULL &&
+	    !run->options->no_filters) {
+		for (uint64_t i = 0; i < run->options->repeat && !run->failed && caught == 0; i++)
+			run_query(run, NULL, source, 0);
 		return;
 	}
-	for (uint64_t i = 0; i < run->options->repeat && !run->failed && caught == 0; i++)
-		run_query(run, NULL, source, 0);
+	r = dsmx_plan_decode(source->bytes, source->len, &plan, &err);
+	if (r < 0) {
+		fail(run, r, &err);
+		return;
+	}
+	for (uint64_t i = 0; i < run->options->repeat && !run->failed && caught == 0; i++) {
+		if (!to_be_run(run, plan))
+			break;
+		run_query(run, plan, NULL, 0);
+	}
+	dsmx_plan_free(plan);
 }
 
 static void run_statement(struct run *run, const struct run_source *source,

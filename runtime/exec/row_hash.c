@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "exchange/row_hash.h"
+#include "exec/row_hash.h"
 
 #include <errno.h>
 #include <stdlib.h>
