@@ -292,25 +292,26 @@ static uint64_t compare(bool *ok, struct dsmx_session *session, enum dsmx_join_k
                         bool broadcast, uint32_t tasks, struct dsmx_query_stats *ret_stats)
 {
 	struct table seen[2] = { { .rows = 0 }, { .rows = 0 } };
+	struct dsmx_plan *plans[2]; /* they have the tables' schemas */
 	struct outcome o[2];
 
 	for (int on = 0; on < 2; on++) {
-		struct dsmx_plan *plan = join_plan(kind, broadcast, on == 1, tasks);
-
-		if (plan == NULL)
+		plans[on] = join_plan(kind, broadcast, on == 1, tasks);
+		if (plans[on] == NULL)
 			abort();
-		o[on] = run_plan(session, plan, &seen[on]);
+		o[on] = run_plan(session, plans[on], &seen[on]);
 		if (o[on].code != 0)
 			printf("# %s\n", o[on].error.message);
 		*ok = *ok && o[on].code == 0;
 		table_sort(&seen[on]);
 		if (on == 1)
 			*ok = *ok && table_equal(&seen[1], &seen[0]);
-		dsmx_plan_free(plan);
 	}
 	*ok = *ok && o[0].stats.filter_tested == 0 && o[0].stats.filter_dropped == 0;
-	table_free(&seen[0]);
-	table_free(&seen[1]);
+	for (int on = 0; on < 2; on++) {
+		table_free(&seen[on]);
+		dsmx_plan_free(plans[on]);
+	}
 	if (ret_stats != NULL)
 		*ret_stats = o[1].stats;
 	return o[1].stats.filter_dropped;
@@ -431,6 +432,7 @@ TEST(filter_chain,
 	struct dsmx_session_options options = engine_options(2);
 	struct dsmx_session *session = open_engine(&options);
 	struct table seen[2] = { { .rows = 0 }, { .rows = 0 } };
+	struct dsmx_plan *plans[2]; /* they have the tables' schemas */
 	struct outcome o[2];
 
 	CHECK(session != NULL);
@@ -438,7 +440,7 @@ TEST(filter_chain,
 	make_file("build", types[4], 3000, 250, true, 2);
 	make_file("small", types[4], 40, 250, true, 3);
 	for (int on = 0; on < 2; on++) {
-		struct dsmx_plan *plan = plan_new();
+		struct dsmx_plan *plan = plans[on] = plan_new();
 		struct dsmx_joinscan_side left = { rel_file(plan, "probe"), &key, 1, false };
 		struct dsmx_joinscan_side right = { rel_file(plan, "build"), &key, 1, false };
 		struct dsmx_rel *rel = dsmx_rel_joinscan(plan, DSMX_JOIN_INNER, &left, &right);
@@ -459,13 +461,14 @@ TEST(filter_chain,
 		o[on] = run_plan(session, plan, &seen[on]);
 		CHECK_EQ(o[on].code, 0);
 		table_sort(&seen[on]);
-		dsmx_plan_free(plan);
 	}
 	CHECK_EQ(seen[1].rows, 40);
 	CHECK(table_equal(&seen[1], &seen[0]));
 	CHECK(o[1].stats.filter_dropped > 2000 || getenv("DSMX_TINY") != NULL);
-	table_free(&seen[0]);
-	table_free(&seen[1]);
+	for (int on = 0; on < 2; on++) {
+		table_free(&seen[on]);
+		dsmx_plan_free(plans[on]);
+	}
 	dsmx_session_close(session);
 }
 
