@@ -214,6 +214,7 @@ DSMX_ABI_ASSERT(sizeof(struct dsmx_error_abi) == 8 * DSMX_LINE_BYTES, "eight lin
 #define DSMX_PARK_CREDIT 2U /* for a consumer to release frames */
 #define DSMX_PARK_SLAB   3U /* for any reader to release slabs */
 #define DSMX_PARK_OTHER  4U /* application, timer, disk */
+#define DSMX_PARK_SAMPLE 5U /* for the samples of the other tasks of its exchange */
 
 /* Instead of an exchange's number: the root's task, in the leader's page. */
 #define DSMX_ROOT_TASK 0xffffffffU
@@ -258,7 +259,11 @@ struct dsmx_task_abi {
 	/* line 3: counts of dynamic filters, of the scans in the task's fragment and of its partitioner */
 	__u64 filter_tested;  /* rows */
 	__u64 filter_dropped; /* of these */
-	__u64 reserved[6];
+
+	/* a task of a sampled range: a struct dsmx_sample_abi in its process's data; the size is stored last, 0: none */
+	__u64 sample_offset;
+	__u64 sample_bytes;
+	__u64 reserved[4];
 };
 DSMX_ABI_ASSERT(sizeof(struct dsmx_task_abi) == 4 * DSMX_LINE_BYTES, "four lines");
 
@@ -459,6 +464,30 @@ struct dsmx_filter_abi {
 	__u64 reserved[4];
 };
 DSMX_ABI_ASSERT(sizeof(struct dsmx_filter_abi) == 2 * DSMX_LINE_BYTES, "two lines");
+
+/* --- samples of a range exchange ---------------------------------------------------------------------------- */
+
+#define DSMX_SAMPLE_MAGIC     0x73786d64U /* "dmxs" */
+#define DSMX_SAMPLE_NEVER     1U          /* for a size: the task is over, and there will be none */
+#define DSMX_SAMPLE_KEYS_MAX  1024U
+#define DSMX_SAMPLE_KEY_BYTES 64U /* of a longer key only the beginning is there */
+
+/*
+ * What a producer task says of its sorted rows: of @keys parts of about equal size the first row's sort key
+ * (sort_key.h), in order; @rows of them in all. struct dsmx_sample_key_abi each, then the bytes of those that
+ * have some.
+ */
+struct dsmx_sample_abi {
+	__u32 magic;
+	__u32 keys;
+	__u64 rows;
+};
+
+struct dsmx_sample_key_abi {
+	__u64 high, low; /* the first 16 bytes as big-endian numbers, zeros behind a shorter key */
+	__u32 len;
+	__u32 bytes; /* offset from the sample's start; 0: no key of the exchange is longer than 16 bytes */
+};
 
 /* --- frames ----------------------------------------------------------------------------------------------- */
 

@@ -302,6 +302,20 @@ DSMX_API struct dsmx_rel *dsmx_rel_exchange_range(struct dsmx_plan *plan, struct
                                                   uint32_t bound_count,
                                                   const struct dsmx_exchange_config *config);
 
+/*
+ * dsmx_rel_exchange_sampled() - RANGE without bounds: a distributed sort
+ *
+ * Each producer task sorts its rows, takes a sample, and reads the others' samples when all are there; so all of
+ * them come to the same bounds, which share the rows out evenly. Partition p has its rows in order, all of them before
+ * those of p + 1; rows with equal keys are in one partition. Nothing is sent before every task has read its input.
+ *
+ * @keys: any number of sort keys; @partitions: 0: as many as there are tasks
+ */
+DSMX_API struct dsmx_rel *dsmx_rel_exchange_sampled(struct dsmx_plan *plan, struct dsmx_rel *input,
+                                                    const struct dsmx_sort_key *keys,
+                                                    uint32_t key_count, uint32_t partitions,
+                                                    const struct dsmx_exchange_config *config);
+
 /* --- JoinScan: a distributed join in one call --------------------------------------------------------- */
 
 struct dsmx_joinscan_side {
@@ -344,6 +358,7 @@ struct dsmx_exchange_info {
 	const struct dsmx_sort_key *order;  /* MERGE, RANGE */
 	uint32_t order_count;
 	uint32_t bound_count; /* RANGE */
+	bool sampled;         /* RANGE */
 };
 
 /* dsmx_plan_exchange() - collect_dsm_exchanges: the exchanges in a stable order, inputs first */

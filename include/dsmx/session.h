@@ -312,7 +312,8 @@ struct dsmx_query_stats {
 	uint64_t
 		failed_ns; /* from start to when its failure was first seen, its cause unknown; 0: never */
 	uint64_t reruns; /* producer tasks that ran again elsewhere, as nobody had taken of them */
-	uint64_t filter_tested;  /* rows that dynamic filters were asked about, by scans and partitioners */
+	uint64_t
+		filter_tested; /* rows that dynamic filters were asked about, by scans and partitioners */
 	uint64_t filter_dropped; /* of these */
 };
 DSMX_API void dsmx_query_stats(const struct dsmx_query *query, struct dsmx_query_stats *ret_stats);

@@ -27,6 +27,7 @@
  *			published as awake			looks again whether they are parked
  *	PULSE		process, in each look			supervisor: it moves, or it hangs
  *	FLIGHT		process, after an event it has recorded	tracer, before it reads the events
+ *	SAMPLE		producer task, after its sample		tasks of the same exchange, before they copy it
  *
  * Two fences (store-load, one on each side) make the wait protocol complete; DESIGN.md calls them by their
  * places. SLEEP stands between a sleeper's `wanted` and its last look, WAKE between a waker's publication
@@ -55,6 +56,7 @@ enum dx_edge {
 	DX_EDGE_SEEN,
 	DX_EDGE_PULSE,
 	DX_EDGE_FLIGHT,
+	DX_EDGE_SAMPLE,
 };
 
 enum dx_fence_place {

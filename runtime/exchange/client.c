@@ -49,9 +49,9 @@ struct client_stream {
 	struct dsmx_waker *waker; /* waits for a slot; NULL: none does */
 	struct dx_frame *filters; /* to say with each StartStream; NULL: none, or all are said */
 	size_t filters_bytes;
-	struct dx_list link;      /* the query's readers */
-	struct dsmx_waker *lost;  /* waits for a move; NULL: none does */
-	struct dx_rx *rx[];       /* likewise; NULL: ended, or not asked */
+	struct dx_list link;     /* the query's readers */
+	struct dsmx_waker *lost; /* waits for a move; NULL: none does */
+	struct dx_rx *rx[];      /* likewise; NULL: ended, or not asked */
 };
 
 /* --- leases ---------------------------------------------------------------------------------------------------- */
@@ -465,7 +465,7 @@ static int client_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t
 	if (partition >= x->partitions)
 		return execute_passive(c, cx, ret_stream);
 	c->executed = true;
-	if (x->kind == DSMX_EXCHANGE_MERGE)
+	if (x->kind == DSMX_EXCHANGE_MERGE || x->sampled)
 		return open_merge(c, cx, partition, ret_stream);
 	return open_stream(c, cx, partition, 0, x->producer_tasks, ret_stream);
 }

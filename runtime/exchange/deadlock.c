@@ -9,6 +9,7 @@
  *	CREDIT	the task that reads the partition which is full; if that was never started, whoever would start it;
  *		where any of several partitions would do, all of these
  *	SLAB	every task that holds a frame of its process
+ *	SAMPLE	every task of its exchange that has not published its sample
  *
  * A task that runs, or waits for the application or a timer, ends the walk: it may wake us. So does a stream
  * that has news which its reader has not seen yet, and anything that cannot be read as what it should be. A walk
@@ -69,7 +70,8 @@ static bool add_node(struct walk *w, uint32_t peer, uint32_t record)
 	n.kind = dx_load_plain(&rec->park_kind);
 	n.exchange = dx_load_plain(&rec->exchange);
 	n.task = dx_load_plain(&rec->task);
-	if (n.kind != DSMX_PARK_INPUT && n.kind != DSMX_PARK_CREDIT && n.kind != DSMX_PARK_SLAB)
+	if (n.kind != DSMX_PARK_INPUT && n.kind != DSMX_PARK_CREDIT && n.kind != DSMX_PARK_SLAB &&
+	    n.kind != DSMX_PARK_SAMPLE)
 		return false;
 	w->nodes[w->count++] = n;
 	return true;
@@ -239,6 +241,30 @@ static bool walk_slab(struct walk *w, const struct node *n)
 	return found > 0;
 }
 
+/* One that is not started yet will be, or its consumers are gone, and ours with them. */
+static bool walk_sample(struct walk *w, const struct node *n, const struct dx_query *q)
+{
+	uint32_t found = 0, peer;
+
+	if (n->exchange >= q->procedure_count)
+		return false;
+	for (uint32_t t = 0; t < q->procedures[n->exchange].rel->exchange.producer_tasks; t++) {
+		const struct dsmx_task_abi *record = dx_task_record(q, n->exchange, t, &peer);
+		const struct dsmx_task_abi *first =
+			DX_LAYOUT_PEER(struct dsmx_task_abi, dx_mesh_peer_page(w->mesh, peer),
+		                       w->layout->task_records, 0);
+
+		if (record == NULL)
+			return false;
+		if (dx_load_acquire(DX_EDGE_SAMPLE, &record->sample_bytes) != 0)
+			continue;
+		if (!add_node(w, peer, (uint32_t)(record - first)))
+			return false;
+		found++;
+	}
+	return found > 0;
+}
+
 static bool walk_node(struct walk *w, const struct node *n)
 {
 	uint64_t query = dx_load_plain(&record_of(w, n)->query);
@@ -251,7 +277,9 @@ static bool walk_node(struct walk *w, const struct node *n)
 	dx_list_each(link,
 	             &w->service->queries) if (DX_CONTAINER(link, struct dx_query, link)->id ==
 	                                       query) q = DX_CONTAINER(link, struct dx_query, link);
-	return q != NULL && walk_credit(w, n, q);
+	if (q == NULL)
+		return false;
+	return n->kind == DSMX_PARK_SAMPLE ? walk_sample(w, n, q) : walk_credit(w, n, q);
 }
 
 static bool is_full(const struct node *n)
@@ -307,7 +335,10 @@ static bool is_same(const struct walk *a, const struct walk *b)
 
 static const char *kind_str(uint32_t kind)
 {
-	return kind == DSMX_PARK_INPUT ? "input" : kind == DSMX_PARK_CREDIT ? "credit" : "slabs";
+	return kind == DSMX_PARK_INPUT    ? "input"
+	       : kind == DSMX_PARK_CREDIT ? "credit"
+	       : kind == DSMX_PARK_SAMPLE ? "samples"
+	                                  : "slabs";
 }
 
 /* The set, for the error's sentence. */

@@ -17,6 +17,7 @@
 #include "exchange/dynamic_filter.h"
 #include "exchange/partition.h"
 #include "exchange/query.h"
+#include "exchange/sample.h"
 #include "exchange/service.h"
 #include "exchange/spill.h"
 #include "exchange/writer.h"
@@ -35,9 +36,10 @@ struct dx_service {
 	bool sleeping;
 	bool hold_deadlocks; /* for inspection: DSMX_HOLD_DEADLOCKS */
 	struct dx_list queries;
-	uint32_t unsaid;     /* of all queries: see struct dx_unsaid */
-	uint32_t undecided;  /* leader: deaths, of all queries: see rerun.c */
-	uint64_t next_query; /* leader */
+	struct dx_list samplers; /* that wait for samples */
+	uint32_t unsaid;         /* of all queries: see struct dx_unsaid */
+	uint32_t undecided;      /* leader: deaths, of all queries: see rerun.c */
+	uint64_t next_query;     /* leader */
 	uint64_t closed_seen[DSMX_ABI_QUERIES];
 };
 
@@ -174,6 +176,7 @@ struct dx_producer {
 	struct dsmx_operator *op;
 	struct dsmx_stream *stream; /* NULL: not started, or over */
 	struct dx_partitioner *partitioner;
+	struct dx_sampler *sampler; /* of a sampled range; else NULL */
 	struct dx_dropper *dropper; /* NULL: there was no filter so far */
 	struct dx_writer *writers;  /* one for each target */
 	uint32_t target_count;

@@ -77,6 +77,17 @@ void dx_partitioner_free(struct dx_partitioner *p)
 	free(p);
 }
 
+int dx_partitioner_set_bounds(struct dx_partitioner *p, const struct dx_sort_entry *bounds,
+                              uint32_t count)
+{
+	return dx_range_set_bounds(p->range, bounds, count);
+}
+
+bool dx_partitioner_keys_are_short(const struct dx_partitioner *p)
+{
+	return dx_range_is_short(p->range);
+}
+
 uint32_t dx_partitioner_targets(const struct dx_partitioner *p)
 {
 	return p->targets;

@@ -13,6 +13,7 @@
 #include "plan/node.h"
 
 struct dx_partitioner;
+struct dx_sort_entry;
 
 /* @schema: of the input; @task: the producer's. Returns 0 or -ENOMEM. */
 int dx_partitioner_new(const struct dx_exchange *exchange, const struct dsmx_schema *schema,
@@ -32,6 +33,11 @@ uint32_t dx_partitioner_targets(const struct dx_partitioner *partitioner);
 int dx_partition(struct dx_partitioner *partitioner, const struct dsmx_batch *batch,
                  const uint32_t **ret_rows, const uint32_t **ret_starts,
                  struct dsmx_error *err) DX_MUST_CHECK;
+
+/* Of a sampled range: see range.h. */
+int dx_partitioner_set_bounds(struct dx_partitioner *partitioner,
+                              const struct dx_sort_entry *bounds, uint32_t count) DX_MUST_CHECK;
+bool dx_partitioner_keys_are_short(const struct dx_partitioner *partitioner);
 
 /*
  * Thin out the lists that dx_partition() gave last.

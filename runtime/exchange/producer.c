@@ -443,6 +443,13 @@ static int step(struct dx_producer *p, struct dsmx_cx *cx)
 		}
 		return r < 0 ? r : 1;
 	}
+	if (p->sampler != NULL) {
+		r = dx_sampler_step(p, cx);
+		if (r == -EAGAIN)
+			return cx->yielded ? 0 : park(p, p->stalled.kind);
+		if (r < 0)
+			return r;
+	}
 	r = p->stream->ops->poll_next(p->stream, cx, &batch);
 	if (r == 0) {
 		r = flush_all(p);
@@ -472,6 +479,8 @@ static int start_input(struct dx_producer *p, struct dsmx_cx *cx)
 			dx_tx_started(p->outputs[i].tx);
 	r = dx_exec_build(&p->fragment.env, p->procedure->rel->inputs[0], &p->op, cx->err);
 
+	if (r == 0 && p->sampler != NULL)
+		r = dx_sampler_sort(p, &p->op, cx->err);
 	if (r < 0)
 		return r;
 	dx_dropper_start(p);
@@ -522,6 +531,8 @@ static void end(struct dx_task *task, int result, const struct dsmx_error *err)
 	struct dx_producer *p = DX_CONTAINER(task, struct dx_producer, task);
 
 	p->running = false;
+	if (p->sampler != NULL)
+		dx_sampler_end(p);
 	dx_list_each(link, &p->procedure->passive)
 	{
 		struct dx_passive *passive = DX_CONTAINER(link, struct dx_passive, link);
@@ -554,7 +565,8 @@ static int make_parts(struct dx_producer *p, uint32_t task)
 	int r;
 
 	r = dx_partitioner_new(&rel->exchange, &rel->inputs[0]->schema, task, &p->partitioner);
-
+	if (r == 0 && rel->exchange.sampled)
+		r = dx_sampler_new(p);
 	if (r < 0)
 		return r;
 	p->target_count = dx_partitioner_targets(p->partitioner);
@@ -655,6 +667,7 @@ void dx_producer_free(struct dx_producer *p)
 			dx_writer_fini(&p->writers[t]);
 	dx_partitioner_free(p->partitioner);
 	dx_dropper_free(p);
+	dx_sampler_free(p);
 	free(p->outputs);
 	free(p->writers);
 	dx_record_drop(p->record);

@@ -63,7 +63,9 @@ static int register_all(struct dx_query *q)
 		q->procedure_count++;
 		p->schema_hash = dx_schema_hash(&rel->schema);
 		p->leader_only = dx_plan_leader_only(q->plan, i);
-		p->can_move = !p->leader_only && !reads_exchange(rel->inputs[0]);
+		/* Tasks of a sampled range are not apart: they have agreed on bounds. */
+		p->can_move = !p->leader_only && !rel->exchange.sampled &&
+		              !reads_exchange(rel->inputs[0]);
 		p->first_task = number;
 		number += rel->exchange.producer_tasks;
 		p->producers = calloc(tasks, sizeof(struct dx_producer *));
@@ -95,6 +97,7 @@ static void add_needs(const struct dx_query *q, uint32_t i, uint32_t self, struc
 		uint32_t place = dx_query_place(q, i, t);
 
 		n->tasks += place == self;
+		n->outputs += place == self && x->sampled; /* a piece for the sample */
 		for (uint32_t c = 0; c < x->partitions; c++) {
 			if (!dx_exchange_connects(x, t, c))
 				continue;

@@ -94,10 +94,10 @@ int dx_range_new(const struct dx_exchange *e, const struct dsmx_schema *schema,
 	if (range == NULL)
 		return -ENOMEM;
 	range->bound_count = e->bound_count;
-	range->bounds = calloc(e->bound_count + 1UL, sizeof(*range->bounds));
+	range->bounds = calloc(e->partitions + e->bound_count + 1UL, sizeof(*range->bounds));
 	r = range->bounds == NULL ? -ENOMEM : 0;
 	if (r == 0)
-		r = dx_sort_keys_init(&range->keys, schema, e->order, 1);
+		r = dx_sort_keys_init(&range->keys, schema, e->order, e->order_count);
 	if (r == 0)
 		r = encode_bounds(range, e, schema);
 	if (r < 0) {
@@ -106,6 +106,26 @@ int dx_range_new(const struct dx_exchange *e, const struct dsmx_schema *schema,
 	}
 	*ret_range = range;
 	return 0;
+}
+
+int dx_range_set_bounds(struct dx_range *range, const struct dx_sort_entry *bounds, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		range->bounds[i] = bounds[i];
+		if (bounds[i].bytes == NULL)
+			continue;
+		range->bounds[i].bytes =
+			dx_stash_copy(&range->stash, bounds[i].bytes, bounds[i].len);
+		if (range->bounds[i].bytes == NULL)
+			return -ENOMEM;
+	}
+	range->bound_count = count;
+	return 0;
+}
+
+bool dx_range_is_short(const struct dx_range *range)
+{
+	return range->keys.is_short;
 }
 
 void dx_range_free(struct dx_range *range)

@@ -270,6 +270,8 @@ static bool on_look(struct dx_source *source)
 
 	bool news = dx_rerun_decide(service);
 
+	news |= dx_samplers_look(service);
+
 	if (service->unsaid > 0)
 		dx_list_each(link, &service->queries) news |=
 			dx_client_cancel_again(DX_CONTAINER(link, struct dx_query, link));
@@ -294,6 +296,7 @@ int dx_service_new(struct dx_mesh *mesh, const struct dx_service_options *option
 	service->overflow.fd = -1;
 	service->extensions = options == NULL ? NULL : options->extensions;
 	dx_list_init(&service->queries);
+	dx_list_init(&service->samplers);
 	service->ops = (struct dx_mesh_ops){
 		.request = on_request, .queries = on_queries, .dead = on_dead, .arg = service
 	};

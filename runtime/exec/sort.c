@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "batch/builder.h"
 #include "exec/build.h"
+#include "exec/sort.h"
 #include "exec/sorter.h"
 #include "exec/stash.h"
 #include "exec/take.h"
@@ -296,6 +297,21 @@ static int poll_sort(struct sort_stream *stream, struct dsmx_cx *cx, struct dsmx
 			return 0;
 		}
 	}
+	return err;
+}
+
+int dx_sort_entries(struct dsmx_stream *base, struct dsmx_cx *cx,
+                    const struct dx_sort_entry **ret_entries, size_t *ret_count)
+{
+	struct sort_stream *stream = DX_CONTAINER(base, struct sort_stream, base);
+	int err = stream->failed;
+
+	while (err == 0 && stream->phase != GIVE)
+		err = stream->phase == READ ? read_input(stream, cx) : sort_entries(stream, cx);
+	if (err < 0 && err != -EAGAIN)
+		stream->failed = err;
+	*ret_entries = stream->sorter.entries;
+	*ret_count = stream->sorter.count;
 	return err;
 }
 

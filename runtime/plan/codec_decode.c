@@ -441,9 +441,13 @@ static bool exchange_scatter(struct dx_decoder *d, const Substrait__ExchangeRel_
 		if (keys == NULL || !dx_decode_field(d, pb->fields[i], &keys[i]))
 			return false;
 	e->kind = e->order_count > 0 ? DSMX_EXCHANGE_RANGE : DSMX_EXCHANGE_HASH;
-	if (e->kind == DSMX_EXCHANGE_RANGE)
-		return (pb->n_fields == 1 && keys[0] == e->order[0].column) ||
-		       no(missing(d, "the column of a range exchange"));
+	if (e->kind == DSMX_EXCHANGE_RANGE) {
+		bool same = pb->n_fields == e->order_count;
+
+		for (size_t i = 0; same && i < pb->n_fields; i++)
+			same = keys[i] == e->order[i].column;
+		return same || no(missing(d, "the column of a range exchange"));
+	}
 	e->keys = keys;
 	e->key_count = (uint32_t)pb->n_fields;
 	return true;
@@ -557,6 +561,7 @@ static struct dsmx_rel *exchange(struct dx_decoder *d, const Substrait__Exchange
 		                                  .overflow_forbidden = own->overflow_forbidden };
 	e.order = sort_keys(d, own->order, own->n_order);
 	e.order_count = (uint32_t)own->n_order;
+	e.sampled = own->sampled;
 	if (e.order == NULL || !exchange_bounds(d, own, &e) || !exchange_kind(d, pb, own, &e))
 		return NULL;
 	return dx_rel_exchange_like(d->plan, input, &e);

@@ -406,6 +406,8 @@ static Substrait__Any *exchange_details(struct dx_encoder *e, const struct dx_ex
 	if (exchange->kind == DSMX_EXCHANGE_ARBITRARY)
 		pb->dealing = DEALING(ARBITRARY);
 	pb->has_dealing = pb->dealing != DEALING(IN_TURN);
+	pb->sampled = exchange->sampled;
+	pb->has_sampled = exchange->sampled;
 	pb->order = sort_fields(e, exchange->order, exchange->order_count, &pb->n_order);
 	pb->bounds = dx_encode_array(e, exchange->bound_count, &pb->n_bounds);
 	for (size_t i = 0; i < pb->n_bounds; i++)

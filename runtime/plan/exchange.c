@@ -7,6 +7,7 @@
  *	explicit	one, an integer		-		-
  *	merge		-			one or more	-
  *	range		-			one		one for each partition but the last
+ *	 sampled	-			one or more	-
  *	others		-			-		-
  */
 #include <string.h>
@@ -77,7 +78,11 @@ static bool check_order(struct dsmx_plan *plan, const struct dsmx_rel *input,
 {
 	if (e->kind == DSMX_EXCHANGE_MERGE && e->order_count == 0)
 		return fail(plan, "a merge has no sort keys: use dsmx_rel_exchange_merge()");
-	if (e->kind == DSMX_EXCHANGE_RANGE && e->order_count != 1)
+	if (e->sampled && (e->kind != DSMX_EXCHANGE_RANGE || e->bound_count > 0))
+		return fail(plan, "only a range exchange without bounds is sampled");
+	if (e->sampled && e->order_count == 0)
+		return fail(plan, "a sampled range exchange has no sort keys");
+	if (e->kind == DSMX_EXCHANGE_RANGE && !e->sampled && e->order_count != 1)
 		return fail(plan,
 		            "a range exchange has one sort key: use dsmx_rel_exchange_range()");
 	if (e->kind != DSMX_EXCHANGE_MERGE && e->kind != DSMX_EXCHANGE_RANGE && e->order_count > 0)
@@ -171,7 +176,8 @@ struct dsmx_rel *dx_rel_exchange_like(struct dsmx_plan *plan, struct dsmx_rel *i
 	if (like->partitions > DX_TASKS_MAX)
 		return dx_plan_fail(plan, -E2BIG, "an exchange has %u partitions, the most is %u",
 		                    like->partitions, DX_TASKS_MAX);
-	if (like->kind == DSMX_EXCHANGE_RANGE && like->partitions != like->bound_count + 1)
+	if (like->kind == DSMX_EXCHANGE_RANGE && !like->sampled &&
+	    like->partitions != like->bound_count + 1)
 		return dx_plan_fail(plan, -EINVAL,
 		                    "a range exchange has %u partitions, but %u bounds",
 		                    like->partitions, like->bound_count);
@@ -257,5 +263,24 @@ struct dsmx_rel *dsmx_rel_exchange_range(struct dsmx_plan *plan, struct dsmx_rel
 	                               .bounds = READ_ONLY(struct dsmx_expr *, bounds),
 	                               .bound_count = bound_count,
 	                               .partitions = bound_count + 1,
+	                               .config = config_or_none(config) });
+}
+
+struct dsmx_rel *dsmx_rel_exchange_sampled(struct dsmx_plan *plan, struct dsmx_rel *input,
+                                           const struct dsmx_sort_key *keys, uint32_t key_count,
+                                           uint32_t partitions,
+                                           const struct dsmx_exchange_config *config)
+{
+	const void *given = input;
+
+	if (!dx_plan_given(plan, "the input of a sampled range exchange", &given, 1))
+		return NULL;
+	return dx_rel_exchange_like(
+		plan, input,
+		&(struct dx_exchange){ .kind = DSMX_EXCHANGE_RANGE,
+	                               .order = READ_ONLY(struct dsmx_sort_key, keys),
+	                               .order_count = key_count,
+	                               .sampled = true,
+	                               .partitions = partitions,
 	                               .config = config_or_none(config) });
 }

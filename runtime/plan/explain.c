@@ -195,6 +195,7 @@ static void exchange(struct dx_out *out, const struct dsmx_rel *rel)
 	dx_out_add(out, "DsmExchangeExec #%u: %s%s", e->number, kinds[e->kind],
 	           has_details ? "(" : "");
 	columns(out, &rel->schema, e->keys, e->key_count);
+	dx_out_add(out, e->sampled ? "sampled: " : "");
 	sort_keys(out, &rel->schema, e->order, e->order_count);
 	bounds(out, rel);
 	dx_out_add(out, has_details ? ")" : "");

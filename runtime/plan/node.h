@@ -173,11 +173,13 @@ struct dx_exchange {
 	enum dsmx_exchange_kind kind;
 	uint32_t *keys; /* HASH, EXPLICIT */
 	uint32_t key_count;
-	struct dsmx_sort_key *order; /* MERGE: of the rows; RANGE: the one that is dealt by */
+	struct dsmx_sort_key
+		*order; /* MERGE: of the rows; RANGE: what is dealt by, one unless it is sampled */
 	uint32_t order_count;
 	struct dsmx_expr *
 		*bounds; /* RANGE: literals; those from bound i on are in partition i + 1 */
 	uint32_t bound_count;
+	bool sampled; /* RANGE: no bounds here: producers sort, take samples, and agree on bounds */
 	uint32_t producer_tasks;            /* 0 before distribution */
 	uint32_t partitions;                /* 0 before distribution */
 	struct dsmx_exchange_config config; /* defaults filled in */

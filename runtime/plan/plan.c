@@ -219,7 +219,8 @@ int dsmx_plan_exchange(const struct dsmx_plan *plan, uint32_t number,
 		                                 .config = rel->exchange.config,
 		                                 .order = rel->exchange.order,
 		                                 .order_count = rel->exchange.order_count,
-		                                 .bound_count = rel->exchange.bound_count };
+		                                 .bound_count = rel->exchange.bound_count,
+		                                 .sampled = rel->exchange.sampled };
 	return 0;
 }
 

@@ -174,6 +174,8 @@ static const char *wait_text(const struct dsmx_task_abi *task, char buf[VIEW_CEL
 		return buf;
 	case DSMX_PARK_SLAB:
 		return "slabs";
+	case DSMX_PARK_SAMPLE:
+		return "samples";
 	default:
 		return "application, disk";
 	}

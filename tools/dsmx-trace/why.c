@@ -130,6 +130,19 @@ static void slab_edge(struct graph *g, struct node *n, const struct edge *e)
 		add_edge(g, n, e->consumer, in->record);
 }
 
+/* The tasks of its exchange whose samples are not there. */
+static void sample_edges(struct graph *g, struct node *n)
+{
+	for (uint32_t i = 0; i < g->count; i++) {
+		const struct node *other = &g->nodes[i];
+
+		if (other->task.query == n->task.query &&
+		    other->task.exchange == n->task.exchange && other->task.sample_bytes == 0)
+			add_edge(g, n, other->peer, other->record);
+	}
+	n->moves = n->edge_count == 0;
+}
+
 static void find_edges(struct graph *g, struct node *n)
 {
 	bool found = false;
@@ -138,6 +151,10 @@ static void find_edges(struct graph *g, struct node *n)
 	n->moves = n->task.park_kind == DSMX_PARK_NONE || n->task.park_kind == DSMX_PARK_OTHER;
 	if (n->moves)
 		return;
+	if (n->task.park_kind == DSMX_PARK_SAMPLE) {
+		sample_edges(g, n);
+		return;
+	}
 	for (uint32_t c = 0; c < g->session->peers; c++)
 		for (uint32_t p = 0; p < g->session->peers; p++) {
 			uint32_t slots = g->session->pages[c].head.slots;
@@ -202,6 +219,9 @@ static const char *reason(const struct node *n, char buf[96])
 		break;
 	case DSMX_PARK_SLAB:
 		snprintf(buf, 96, "waits for memory of its process that readers hold");
+		break;
+	case DSMX_PARK_SAMPLE:
+		snprintf(buf, 96, "waits for the samples of the other tasks");
 		break;
 	case DSMX_PARK_OTHER:
 		snprintf(buf, 96, "waits for the application, a timer or a disk");

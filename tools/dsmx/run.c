@@ -56,7 +56,7 @@ static const struct args_option options[] = {
 	[OPT_ALLOW_READ] = { "allow-read", 0, "PATH",
 	                     "standard, strict: workers may read it, too; can be repeated" },
 	[OPT_NO_FILTERS] = { "no-filters", 0, NULL,
-	                     "joins do not say early which keys they look for" },
+	                     "joins do not say ahead which keys they have" },
 	[OPT_QUIET] = { "quiet", 'q', NULL, "no notes, no progress: only errors on stderr" },
 	{ 0 },
 };
