@@ -46,12 +46,25 @@ static int map(int fd, struct dx_control *control)
 	return 0;
 }
 
+/* A signal ends the call, and on Linux 6.1 what looks like one: see segment.c. */
+static int allocate(int fd)
+{
+	while (fallocate(fd, 0, 0, DSMX_CONTROL_BYTES) < 0)
+		if (errno != EINTR)
+			return dx_errno();
+	return 0;
+}
+
 static int fill(int fd, const struct dsmx_control_abi *words)
 {
+	int r;
+
 	/* No more than a quota could refuse: what is not there is a SIGBUS at the first look. */
-	if (fchmod(fd, 0600) < 0 || ftruncate(fd, DSMX_CONTROL_BYTES) < 0 ||
-	    fallocate(fd, 0, 0, DSMX_CONTROL_BYTES) < 0)
+	if (fchmod(fd, 0600) < 0 || ftruncate(fd, DSMX_CONTROL_BYTES) < 0)
 		return dx_errno();
+	r = allocate(fd);
+	if (r < 0)
+		return r;
 	if (pwrite(fd, words, sizeof(*words), 0) != (ssize_t)sizeof(*words))
 		return -EIO;
 	return fcntl(fd, F_ADD_SEALS, SEALS) < 0 ? dx_errno() : 0;
