@@ -398,6 +398,7 @@ install: library tools $(OUT)/dsmx.pc		## library, headers, tools, pkg-config fi
 	$(Q)install -m 644 $(OUT)/dsmx.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(Q)$(if $(TOOL_BIN),install -m 755 $(TOOL_BIN) $(DESTDIR)$(PREFIX)/bin)
 	$(Q)install -d $(DESTDIR)$(PREFIX)/share/man/man1 && install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	$(Q)install -d $(DESTDIR)$(PREFIX)/share/man/man5 && install -m 644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	$(Q)cd $(DESTDIR)$(PREFIX)/share && \
 		install -d bash-completion/completions zsh/site-functions fish/vendor_completions.d && \
 		install -m 644 $(CURDIR)/$(COMPLETION).bash bash-completion/completions/dsmx-trace && \

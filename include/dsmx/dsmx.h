@@ -7,6 +7,7 @@
 
 #include "dsmx/arrow.h"
 #include "dsmx/batch.h"
+#include "dsmx/config.h"
 #include "dsmx/control.h"
 #include "dsmx/error.h"
 #include "dsmx/exec.h"

@@ -25,5 +25,6 @@ int import_main(int argc, char **argv);
 int gen_main(int argc, char **argv);
 int ps_main(int argc, char **argv);
 int ctl_main(int argc, char **argv);
+int check_config_main(int argc, char **argv);
 
 #endif /* DSMX_TOOL_COMMANDS_H */

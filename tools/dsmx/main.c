@@ -14,6 +14,7 @@ static const struct command commands[] = {
 	{ "import", "write a .tbl or .csv file as an Arrow file", import_main },
 	{ "ps", "show sessions and their workers", ps_main },
 	{ "ctl", "drain, restart, kill, freeze or thaw workers", ctl_main },
+	{ "check-config", "show the configuration, and what is wrong with it", check_config_main },
 	{ "gen", "make the tables of TPC-H as Arrow files", gen_main },
 };
 
@@ -21,7 +22,7 @@ static void print_usage(FILE *to)
 {
 	fputs("usage: dsmx COMMAND [OPTION]...\n\ncommands:\n", to);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(to, "  %-10s%s\n", commands[i].name, commands[i].line);
+		fprintf(to, "  %-14s%s\n", commands[i].name, commands[i].line);
 	fputs("\n'dsmx COMMAND --help' tells more about one, dsmx(1) about all.\n", to);
 }
 

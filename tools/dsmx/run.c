@@ -249,13 +249,37 @@ static int parse_args(struct args *args, struct run_options *run, struct run_sou
 	return -1;
 }
 
+/* Workers of the configuration, if it has them, else as many as there are processors. */
+static uint32_t usual_workers(const struct dsmx_config *config)
+{
+	struct dsmx_session_options said = { .size = sizeof(said) };
+
+	dsmx_config_apply(config, &said);
+	return said.workers > 0 ? said.workers : default_workers();
+}
+
+static void say_warnings(const struct dsmx_config *config)
+{
+	const char *text;
+
+	for (uint32_t i = 0; (text = dsmx_config_warning(config, i)) != NULL; i++)
+		fprintf(stderr, "dsmx: warning: %s\n", text);
+}
+
 static int main_with(const struct args_usage *usage, struct run_options *run, int argc, char **argv)
 {
 	struct run_source source = { 0 };
+	struct dsmx_config *config;
+	struct dsmx_error err;
 	struct args args;
 	int status;
 
-	run->workers = default_workers();
+	if (dsmx_config_load(NULL, &config, &err) != 0) {
+		fprintf(stderr, "dsmx: %s\n", err.message);
+		return EXIT_ERROR;
+	}
+	run->config = config;
+	run->workers = usual_workers(config);
 	run->data_dir = ".";
 	run->format = &format_table;
 	run->repeat = 1;
@@ -263,6 +287,8 @@ static int main_with(const struct args_usage *usage, struct run_options *run, in
 	args_init(&args, usage, argc, argv);
 	status = parse_args(&args, run, &source);
 	if (status < 0) {
+		if (!run->quiet)
+			say_warnings(config);
 		run->read_paths[0] = run->data_dir;
 		if (!run->show_result && !run->analyze)
 			run->explain = true;
@@ -270,6 +296,7 @@ static int main_with(const struct args_usage *usage, struct run_options *run, in
 	}
 	free(source.bytes);
 	args_fini(&args);
+	dsmx_config_free(config);
 	return status;
 }
 

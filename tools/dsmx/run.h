@@ -12,12 +12,14 @@
 #include <stdint.h>
 
 #include "../lib/out.h"
+#include "dsmx/config.h"
 #include "dsmx/session.h"
 #include "format.h"
 
 #define RUN_PATHS_MAX 64 /* that a session takes */
 
 struct run_options {
+	const struct dsmx_config *config; /* for what is not said here */
 	uint32_t workers;
 	const char *data_dir;
 	const struct format *format;

@@ -102,6 +102,8 @@ static bool open_session(struct run *run)
 
 	if (run->session != NULL)
 		return true;
+	dsmx_config_apply(run->options->config, &options);
+	options.workers = run->options->workers; /* 0 is one of its values */
 	r = dsmx_session_open(&options, &run->session, &err);
 	if (r < 0)
 		fail(run, r, &err);
