@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "../lib/hist.h"
+#include "heat.h"
 #include "source.h"
 
 #define LINES_MAX 400 /* streams in the time line: the slowest ones would hide the rest anyway */
@@ -125,6 +126,51 @@ static void write_line(FILE *to, const struct event_list *events, uint64_t strea
 	fputs("</svg>\n", to);
 }
 
+/* --- over time ------------------------------------------------------------------------------------------------------ */
+
+static void find_times(const struct event_list *events, uint64_t *ret_from_ns, uint64_t *ret_to_ns)
+{
+	uint64_t ns[DSMX_STREAM_PHASES];
+
+	*ret_from_ns = UINT64_MAX;
+	*ret_to_ns = 0;
+	for (size_t i = 0; i < events->count; i++) {
+		const struct ss_event *e = &events->list[i];
+
+		if (!event_phases(e, ns))
+			continue;
+		if (e->stamps_ns[0] < *ret_from_ns)
+			*ret_from_ns = e->stamps_ns[0];
+		if (e->stamps_ns[0] > *ret_to_ns)
+			*ret_to_ns = e->stamps_ns[0];
+	}
+}
+
+/* The whole time of each stream, by when it was asked for. */
+static void write_heat(FILE *to, const struct event_list *events)
+{
+	static struct heat heat;
+	uint64_t from_ns, to_ns, ns[DSMX_STREAM_PHASES];
+
+	find_times(events, &from_ns, &to_ns);
+	if (to_ns < from_ns)
+		return;
+	heat = (struct heat){ .columns = HEAT_COLUMNS,
+		              .column_ns = (to_ns - from_ns) / HEAT_COLUMNS + 1 };
+	for (size_t i = 0; i < events->count; i++) {
+		const struct ss_event *e = &events->list[i];
+		uint32_t bucket;
+
+		if (!event_phases(e, ns))
+			continue;
+		bucket = 63 - (uint32_t)__builtin_clzll(ns[DSMX_STREAM_TOTAL] | 1);
+		heat.cells[(e->stamps_ns[0] - from_ns) / heat.column_ns]
+			  [bucket < DSMX_STREAM_BUCKETS ? bucket : DSMX_STREAM_BUCKETS - 1]++;
+	}
+	fputs("<h2>Heat map: how long streams took, by when they were asked for</h2>\n", to);
+	heat_svg(to, &heat, WIDTH, "#b2182b");
+}
+
 /* --- histograms ----------------------------------------------------------------------------------------------------- */
 
 static void write_histogram(FILE *to, const struct dsmx_phases *phases, int phase)
@@ -165,6 +211,7 @@ void write_html(FILE *to, const struct event_list *events, const struct source_s
 	source_phases(sum, &phases);
 	write_head(to);
 	write_table(to, &phases);
+	write_heat(to, events);
 	write_line(to, events, phases.streams);
 	fputs("<h2>Histograms</h2>\n", to);
 	for (int i = 0; i < DSMX_STREAM_PHASES && phases.streams > 0; i++)

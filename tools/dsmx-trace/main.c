@@ -69,6 +69,7 @@ enum option {
 	OPT_FROM,
 	OPT_OUTPUT,
 	OPT_BUFFER,
+	OPT_HEAT,
 	OPT_ALL,
 	OPT_ON,
 	OPT_OFF,
@@ -94,6 +95,7 @@ static const struct args_option options[] = {
 	[OPT_FROM] = { "from", 0, "FILE", "events of a file that was recorded" },
 	[OPT_OUTPUT] = { "output", 'o', "FILE", "record, export: to this file" },
 	[OPT_BUFFER] = { "buffer", 0, "KIB", "memory for events until they are read (4096)" },
+	[OPT_HEAT] = { "heat", 0, NULL, "hist: over time, a column for each interval" },
 	[OPT_ALL] = { "all", 0, NULL,
 	              "set frequent probes as well, to be counted: parks, spills *" },
 	[OPT_ON] = { "on", 0, NULL, "flight: switch the recorders on" },
@@ -191,6 +193,17 @@ static int take_file(const struct args *args, struct trace_options *o)
 	return 0;
 }
 
+/* Those without a value. */
+static void take_flag(enum option option, struct trace_options *o)
+{
+	o->kernel |= option == OPT_KERNEL;
+	o->no_scheduler |= option == OPT_NO_SCHEDULER;
+	o->heat |= option == OPT_HEAT;
+	o->all_probes |= option == OPT_ALL;
+	if (option == OPT_ON || option == OPT_OFF)
+		o->turn = option == OPT_ON ? 1 : -1;
+}
+
 static int take_option(const struct args *args, enum option option, struct trace_options *o)
 {
 	static const char *const formats[] = { "text",        "json",   "csv",
@@ -232,12 +245,6 @@ static int take_option(const struct args *args, enum option option, struct trace
 	case OPT_FILTER:
 		o->filter = args->value;
 		return 0;
-	case OPT_KERNEL:
-		o->kernel = true;
-		return 0;
-	case OPT_NO_SCHEDULER:
-		o->no_scheduler = true;
-		return 0;
 	case OPT_MIN_US:
 		return take_number(args, "--min-us", UINT32_MAX, &o->min_us);
 	case OPT_FROM:
@@ -248,17 +255,10 @@ static int take_option(const struct args *args, enum option option, struct trace
 	case OPT_OUTPUT:
 		o->output = args->value;
 		return 0;
-	case OPT_ALL:
-		o->all_probes = true;
-		return 0;
-	case OPT_ON:
-		o->turn = 1;
-		return 0;
-	case OPT_OFF:
-		o->turn = -1;
+	default:
+		take_flag(option, o);
 		return 0;
 	}
-	return r;
 }
 
 static int many(const struct sessions *sessions)
@@ -326,6 +326,10 @@ static int check_filters(const struct command *command, const struct args_usage 
 		                  o->from != NULL ? " in a recorded file" : "");
 	if (o->kernel && command->main != hist_main)
 		return args_wrong(usage, "--kernel is hist's");
+	if (o->heat && (!pages || command->main != hist_main || o->format != FORMAT_TEXT))
+		return args_wrong(usage,
+		                  "--heat is hist's, of pages, as text; export --format html "
+		                  "has one of events");
 	if (o->turn != 0 && command->main != flight_main)
 		return args_wrong(usage, "--on and --off are flight's");
 	return -1;

@@ -4,6 +4,7 @@
 
 #include "../lib/hist.h"
 #include "../lib/mem.h"
+#include "heat.h"
 #include "source.h"
 
 #define NS_PER_S 1e9
@@ -69,6 +70,34 @@ int stat_main(const struct trace_options *options)
 	return status;
 }
 
+/* A column for each interval, a second where none is given; drawn in the end. */
+static int heat_main(const struct trace_options *options, struct sessions *sessions)
+{
+	struct trace_options paced = *options;
+	struct pace pace = { .options = &paced, .start_ns = clock_ns() };
+	int phase = options->phase >= 0 ? options->phase : DSMX_STREAM_TOTAL;
+	struct heat heat = { .columns = 0 };
+	struct dsmx_phases before, now, grown;
+
+	if (paced.interval_s == 0)
+		paced.interval_s = paced.duration_s > 0 ? paced.duration_s / HEAT_COLUMNS : 1;
+	paced.count += paced.count > 0;
+	heat.column_ns = (uint64_t)(paced.interval_s * NS_PER_S);
+	phases_take(sessions, options, &before);
+	while (next_sample(&pace)) {
+		sessions_find(sessions, options);
+		phases_take(sessions, options, &now);
+		grown = now;
+		if (now.streams < before.streams)
+			before = (struct dsmx_phases){ .streams = 0 };
+		hist_subtract(&grown, &before);
+		heat_add(&heat, grown.buckets[phase]);
+		before = now;
+	}
+	heat_text(stdout, &heat, hist_phase_words[phase]);
+	return EXIT_OK;
+}
+
 /*
  * Without --interval and --duration: all since the start of the processes. With them: what was added in each
  * interval, or during all of it.
@@ -86,6 +115,12 @@ int hist_main(const struct trace_options *options)
 	sessions_find(&sessions, options);
 	if (sessions.count == 0) {
 		int status = sessions_none(&sessions, options);
+
+		sessions_fini(&sessions);
+		return status;
+	}
+	if (options->heat) {
+		int status = heat_main(options, &sessions);
 
 		sessions_fini(&sessions);
 		return status;

@@ -62,20 +62,6 @@ static void arrange(struct top *top)
 
 /* --- drawing ------------------------------------------------------------------------------------------------------ */
 
-/* Where we have gone down to. */
-static void draw_scope(const struct top *top)
-{
-	const struct view_scope *s = &top->scope;
-	char name[16];
-
-	if (s->session != 0)
-		printw("  > %016" PRIx64, s->session);
-	if (s->exchange != TRACE_ANY)
-		printw(" > q%" PRIu64 " %u.%u>%u", s->query, s->exchange, s->task, s->partition);
-	else if (s->peer >= 0)
-		printw(" > %s", peer_name((uint32_t)s->peer, name));
-}
-
 static void draw_row(const struct top *top, const struct view_row *row, int y, int columns,
                      bool chosen)
 {
@@ -93,25 +79,45 @@ static void draw_row(const struct top *top, const struct view_row *row, int y, i
 	attroff(A_BOLD | A_UNDERLINE);
 }
 
-static void draw_head(const struct top *top)
+/* The first line: what is shown, and where we have gone down to. */
+static void say_head(const struct top *top, FILE *to)
 {
+	const struct view_scope *s = &top->scope;
 	struct dsmx_phases phases;
-	char text[2][HIST_TIME_LEN];
+	char text[2][HIST_TIME_LEN], name[16];
 
 	phases_take(&top->sessions, top->options, &phases);
-	mvprintw(0, 0, "dsmx-trace %s: %u sessions, %" PRIu64 " StartStreams",
-	         view_names[top->which], top->sessions.count, phases.streams);
-	if (phases.streams > 0)
-		printw(", p50 %s, p99 %s",
-		       hist_time(hist_quantile(phases.buckets[DSMX_STREAM_TOTAL],
-		                               phases.max_ns[DSMX_STREAM_TOTAL], 0.5),
-		                 text[0]),
-		       hist_time(hist_quantile(phases.buckets[DSMX_STREAM_TOTAL],
-		                               phases.max_ns[DSMX_STREAM_TOTAL], 0.99),
-		                 text[1]));
+	fprintf(to, "dsmx-trace %s", view_names[top->which]);
+	if (s->session != 0)
+		fprintf(to, " > %016" PRIx64, s->session);
+	if (s->exchange != TRACE_ANY)
+		fprintf(to, " > q%" PRIu64 " %u.%u>%u", s->query, s->exchange, s->task,
+		        s->partition);
+	else if (s->peer >= 0)
+		fprintf(to, " > %s", peer_name((uint32_t)s->peer, name));
 	if (top->paused)
-		printw("  [paused]");
-	draw_scope(top);
+		fputs("  [paused]", to);
+	fprintf(to, ": %u sessions, %" PRIu64 " StartStreams", top->sessions.count, phases.streams);
+	if (phases.streams > 0)
+		fprintf(to, ", p50 %s, p99 %s",
+		        hist_time(hist_quantile(phases.buckets[DSMX_STREAM_TOTAL],
+		                                phases.max_ns[DSMX_STREAM_TOTAL], 0.5),
+		                  text[0]),
+		        hist_time(hist_quantile(phases.buckets[DSMX_STREAM_TOTAL],
+		                                phases.max_ns[DSMX_STREAM_TOTAL], 0.99),
+		                  text[1]));
+}
+
+static void draw_head(const struct top *top, int columns)
+{
+	char line[256] = "";
+	FILE *to = fmemopen(line, sizeof(line), "w");
+
+	if (to != NULL) {
+		say_head(top, to);
+		fclose(to);
+	}
+	mvprintw(0, 0, "%.*s", columns - 1, line);
 	if (top->typing || top->filter[0] != '\0')
 		mvprintw(1, 0, "filter: %s%s", top->filter, top->typing ? "_" : "");
 	else
@@ -144,7 +150,7 @@ static void draw(struct top *top)
 	getmaxyx(stdscr, lines, columns);
 	keep_in_sight(top, lines - 4);
 	erase();
-	draw_head(top);
+	draw_head(top, columns);
 	attron(A_REVERSE);
 	mvhline(2, 0, ' ', columns);
 	for (int c = 0; c < view->column_count && x < columns; c++) {

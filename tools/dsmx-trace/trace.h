@@ -17,6 +17,7 @@
  *	source.c	the same from a recorded file, and recording
  *	event.c		events as lines; slow, follow, hist --kernel
  *	export.c html.c	events for other programs
+ *	heat.c		a histogram over time, as text and as SVG
  *	flight.c	what the flight recorders have
  *	check.c		was every producer's start asked for?
  *	self.c		a StartStream of our own: do probes fire?
@@ -68,6 +69,7 @@ struct trace_options {
 	const char *sort;
 	const char *filter;
 	bool kernel; /* by probes instead of pages */
+	bool heat;   /* hist: over time */
 	bool no_scheduler;
 	bool all_probes; /* those that only are counted, too */
 	bool quiet;      /* do not say that it watches */
