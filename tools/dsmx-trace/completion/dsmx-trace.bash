@@ -12,7 +12,7 @@ _dsmx_trace() {
 	--phase) mapfile -t COMPREPLY < <(compgen -W 'request spawn first deliver total' -- "$word") ;;
 	-p | --pid) mapfile -t COMPREPLY < <(compgen -W "$(dsmx-trace list 2>/dev/null | sed -n 's/.*leader, \([0-9]*\).*/\1/p')" -- "$word") ;;
 	-s | --session) mapfile -t COMPREPLY < <(compgen -W "$(dsmx-trace list 2>/dev/null | sed -n 's/^session \([0-9a-f]*\):.*/\1/p')" -- "$word") ;;
-	--from | -o | --output) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+	--from | --file | -o | --output) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
 	*) mapfile -t COMPREPLY < <(compgen -W "$(dsmx-trace "$command" --help 2>/dev/null | sed -n 's/^  .*\(--[a-z-]*\).*/\1/p')" -- "$word") ;;
 	esac
 }

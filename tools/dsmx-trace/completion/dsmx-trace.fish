@@ -16,3 +16,10 @@ complete -c dsmx-trace -s k -l kernel
 complete -c dsmx-trace -l no-scheduler
 complete -c dsmx-trace -l min-us -x
 complete -c dsmx-trace -l buffer -x
+complete -c dsmx-trace -s w -l worker -x
+complete -c dsmx-trace -s S -l stream -x
+complete -c dsmx-trace -l file -r -F
+complete -c dsmx-trace -l heat
+complete -c dsmx-trace -l all
+complete -c dsmx-trace -l on
+complete -c dsmx-trace -l off
