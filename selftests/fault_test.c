@@ -3,7 +3,7 @@
  * The fault table: every way in which a worker can go wrong, by name. While worker 1 serves an endless query, and
  * worker 0 another one, worker 1 has its fault. Then, for each row:
  *
- *	the reason	what the query's caller is told, and what the worker's record says afterwards
+ *	the reason	what the query's caller is told, what the worker's record says afterwards, and `dsmx ps`
  *	the time	from the fault to the failure of the query, seen first, and to its cause (median, worst)
  *	the sibling	the other query goes on, its rows where they were
  *	the successor	READY, or FAILED where there is to be none; a query over all workers gives its answer
@@ -386,6 +386,27 @@ static int await_failure(struct dsmx_query *query, struct times *times, struct d
 	return r;
 }
 
+/* What `dsmx ps` tells somebody else of how the victim ended. */
+static bool ps_says(const struct row *row, uint64_t id)
+{
+	char command[PATH_MAX + 80], said[8192] = "", want[64];
+	const char *dir_end = strstr(self_path, "/selftests/");
+	FILE *pipe;
+
+	(void)snprintf(want, sizeof(want), "\"last_exit\":{\"reason\":\"%s\"",
+	               dsmx_exit_reason_str(row->last != DSMX_EXIT_NONE ? row->last : row->reason));
+	(void)snprintf(command, sizeof(command), "'%.*s/dsmx' ps --json -s %016llx",
+	               (int)(dir_end - self_path), self_path, (unsigned long long)id);
+	pipe = dir_end != NULL ? popen(command, "re") : NULL;
+	if (pipe == NULL)
+		return false;
+	(void)!fread(said, 1, sizeof(said) - 1, pipe);
+	if (pclose(pipe) == 0 && strstr(said, want) != NULL)
+		return true;
+	printf("# no %s in what dsmx ps says: %s\n", want, said);
+	return false;
+}
+
 static bool gone(const struct traces *traces)
 {
 	for (int i = 0; i < DX_V1_COUNT; i++)
@@ -451,6 +472,7 @@ static void one_round(bool *ok, const struct row *row, struct times *times)
 	CHECK(read_on(sibling, 20, &next));
 	dsmx_query_close(victim);
 	CHECK(settles(session, row, before.epoch));
+	CHECK(times->count > 1 || ps_says(row, traces.id));
 	CHECK(read_on(sibling, 20, &next));
 	CHECK_EQ(start_query(session, KIND_SHUFFLE, 54321, &query, &err), 0);
 	CHECK_EQ(drain(query, KIND_SHUFFLE, &sum, &err), 0);

@@ -39,23 +39,37 @@ static bool is_symptom(int code)
 	return code == -EOWNERDEAD || code == -ECANCELED || code == -EPIPE;
 }
 
-/* The supervisor's word on any dead process that this query was dealt to. */
+/*
+ * Kept by each query that the process was dealt: a successor may die, too, before anybody asks. A death before the
+ * failure may have been mended by another attempt, so a later one counts; the first one after it is the cause.
+ */
+void dx_queries_hear_death(struct dsmx_session *session, const struct dx_verdict *verdict)
+{
+	dx_list_each(link, &session->queries)
+	{
+		struct dsmx_query *q = DX_CONTAINER(link, struct dsmx_query, link);
+
+		if (q->state != DX_QUERY_RUNNING && q->verdict.epoch != 0)
+			continue;
+		for (uint32_t i = 0; i < q->placements; i++)
+			if (q->placement[i] == verdict->peer && q->epochs[i] == verdict->epoch)
+				q->verdict = *verdict;
+	}
+}
+
+/* The supervisor's word on a process that this query was dealt to; also from before the query had a place. */
 static bool find_verdict(struct dsmx_query *q)
 {
-	struct dsmx_session *s = q->session;
+	const struct dx_verdict *v = q->verdict.epoch != 0 ? &q->verdict : NULL;
+	int exchange = q->error.exchange;
 
-	for (uint32_t i = 0; i < q->placements; i++) {
-		uint32_t peer = q->placement[i];
-		const struct dx_verdict *v = dx_session_verdict(s, peer, q->epochs[i]);
-		int exchange = q->error.exchange;
-
-		if (v == NULL)
-			continue;
-		(void)dx_session_verdict_error(v, &q->error);
-		q->error.exchange = exchange;
-		return true;
-	}
-	return false;
+	for (uint32_t i = 0; v == NULL && i < q->placements; i++)
+		v = dx_session_verdict(q->session, q->placement[i], q->epochs[i]);
+	if (v == NULL)
+		return false;
+	(void)dx_session_verdict_error(v, &q->error);
+	q->error.exchange = exchange;
+	return true;
 }
 
 /* Does the kernel still tear down a process that this query was dealt to? */

@@ -148,6 +148,7 @@ static void hear_death(struct dx_member *member, const struct dx_verdict *verdic
 	dx_session_log(session,
 	               verdict->reason == DSMX_EXIT_CLEAN ? DSMX_LOG_NOTICE : DSMX_LOG_WARNING,
 	               "%s", verdict->text);
+	dx_queries_hear_death(session, verdict);
 	if (!session->opened && session->broken.code == 0)
 		(void)dx_session_verdict_error(verdict, &session->broken);
 }

@@ -196,6 +196,7 @@ static int deal(struct dsmx_query *q, struct dsmx_error *err)
 	const struct dsmx_session *s = q->session;
 	bool drains = false;
 
+	q->verdict.epoch = 0;
 	q->placements = place(s, q->placement, q->epochs);
 	if (q->placements > 0)
 		return 0;

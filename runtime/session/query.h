@@ -39,7 +39,8 @@ struct dsmx_query {
 	const struct dsmx_leaf *leaves;
 	uint32_t placements;
 	uint8_t placement[64];
-	uint64_t epochs[64]; /* of the processes at @placement */
+	uint64_t epochs[64];       /* of the processes at @placement */
+	struct dx_verdict verdict; /* on the last of them that died; epoch 0: none has */
 	bool retry;
 	void *bytes; /* of the plan, to run it again */
 	size_t len_bytes;

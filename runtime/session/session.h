@@ -86,6 +86,9 @@ const struct dx_verdict *dx_session_verdict(const struct dsmx_session *session, 
 /* A verdict as an error: code -EOWNERDEAD, worker, reason, status, sentence. Returns the code. */
 int dx_session_verdict_error(const struct dx_verdict *verdict, struct dsmx_error *err);
 
+/* For every query that the process was dealt (cause.c). */
+void dx_queries_hear_death(struct dsmx_session *session, const struct dx_verdict *verdict);
+
 /* --- fd.c */
 
 /* The application is here: what its descriptor told is about to be looked at. */
