@@ -326,13 +326,14 @@ static void client_close(struct dsmx_stream *stream)
 	}
 	for (uint32_t i = 0; i < s->count; i++) {
 		if (s->rx[i] != NULL) {
-			if (!dx_rx_is_lost(s->rx[i]))
+			s->asked[i] = !may_move(s, i);
+			if (s->asked[i])
 				note_taken(s, i);
 			end_rx(s, i);
-		} else if (!s->asked[i]) { /* its producer keeps rows until it is told */
+		}
+		if (!s->asked[i]) /* who produces it, or will, keeps rows until it is told */
 			cancel_task(s->client->fragment->query, s->client->rel, s->first + i,
 			            s->partition);
-		}
 	}
 	dx_list_unlink(&s->link);
 	dx_frame_reader_free(s->reader);
