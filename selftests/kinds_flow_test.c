@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What exchanges of some kinds do beside dealing rows: a slow consumer, a row that is nobody's, a merge in a cycle. */
+#include <sched.h>
+#include <sys/mount.h>
+
 #include "kinds.h"
 
 static const struct file lost = { "lost", 5000, 500, 0, 1, 4321, false, 0 };
@@ -170,29 +173,33 @@ TEST(explicit_lost, "a row that names no partition ends the query with -ERANGE a
  * The merge cannot begin without task 0, which gets its first row when task 1 has had all of its own; but task 1 is
  * full, as the merge does not take from it.
  */
-TEST(merge_cycle,
-     "a merge that waits for a task which is behind one that is full goes on by overflow")
+static struct dsmx_plan *cycle_plan(void)
 {
 	const struct dsmx_exchange_config small = { .credit_bytes = 8192, .frame_bytes = 4096 };
 	const struct dsmx_sort_key by_seq = { .column = 1 };
 	const uint32_t target = 2;
+	struct dsmx_plan *plan = plan_new();
+	struct dsmx_rel *rel = rel_stamp(plan, rel_file(plan, halves.name));
 
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_EXPLICIT, rel, &target, 1, PARTS, &small);
+	rel = dsmx_rel_exchange_merge(plan, rel_stamp(plan, rel), &by_seq, 1, &small);
+	return plan_end(plan, columns_of(plan, rel), 2) == 0 ? plan : NULL;
+}
+
+TEST(merge_cycle,
+     "a merge that waits for a task which is behind one that is full goes on by overflow")
+{
 	make_file(&halves);
 	for (size_t w = 0; w < DX_ARRAY_LEN(worker_counts); w++) {
 		struct dsmx_session_options options = engine_options(worker_counts[w]);
 		struct dsmx_session *session = open_engine(&options);
 		struct dsmx_query_stats stats = { 0 };
-		struct dsmx_plan *plan = plan_new();
+		struct dsmx_plan *plan = cycle_plan();
 		struct dsmx_error err = { 0 };
-		struct dsmx_rel *rel = rel_stamp(plan, rel_file(plan, halves.name));
 		struct row *rows;
 		uint32_t count;
 
-		rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_EXPLICIT, rel, &target, 1, PARTS,
-		                        &small);
-		rel = dsmx_rel_exchange_merge(plan, rel_stamp(plan, rel), &by_seq, 1, &small);
-		CHECK_EQ(plan_end(plan, columns_of(plan, rel), 2), 0);
-		CHECK(session != NULL);
+		CHECK(session != NULL && plan != NULL);
 		CHECK_EQ(read_rows(session, plan, halves.rows + 1, &rows, &count, &stats, &err), 0);
 		CHECK_EQ(count, halves.rows);
 		for (uint32_t i = 0; i < count; i++)
@@ -203,6 +210,50 @@ TEST(merge_cycle,
 		dsmx_session_close(session);
 	}
 }
+/* A disk of one page, that this process and its workers see and nobody else. */
+static bool make_small_disk(const char *path)
+{
+	return mkdir(path, 0700) == 0 && unshare(CLONE_NEWNS) == 0 &&
+	       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("dsmx", path, "tmpfs", 0, "size=4096") == 0;
+}
+
+TEST(overflow_full,
+     "a full disk ends the query with -ENOSPC and the folder's name, and the session goes on")
+{
+	char path[PATH_MAX + 64];
+
+	(void)file_path("disk", path, sizeof(path));
+	if (!make_small_disk(path))
+		SKIP("no file system may be mounted here: %s", strerror(errno));
+	CHECK_EQ(setenv("DSMX_OVERFLOW_DIR", path, 1), 0);
+	make_file(&halves);
+	for (size_t w = 0; w < DX_ARRAY_LEN(worker_counts); w++) {
+		struct dsmx_session_options options = engine_options(worker_counts[w]);
+		struct dsmx_session *session = open_engine(&options);
+
+		CHECK(session != NULL);
+		for (int again = 0; again < 2; again++) {
+			struct dsmx_plan *plan = cycle_plan();
+			struct outcome o;
+
+			CHECK(plan != NULL);
+			o = run_plan(session, plan, NULL);
+			CHECK_EQ(o.code, -ENOSPC);
+			if (strstr(o.error.message, path) == NULL)
+				printf("# %s\n", o.error.message);
+			CHECK(strstr(o.error.message, path) != NULL && o.error.exchange >= 0);
+			dsmx_plan_free(plan);
+		}
+		for (uint32_t i = 0; i < worker_counts[w]; i++)
+			CHECK(dsmx_session_worker_pid(session, i) > 0);
+		dsmx_session_close(session);
+	}
+	CHECK_EQ(unsetenv("DSMX_OVERFLOW_DIR"), 0);
+	CHECK_EQ(umount2(path, MNT_DETACH), 0);
+	CHECK_EQ(rmdir(path), 0);
+}
+
 int main(int argc, char **argv)
 {
 	return own_engine_main(argc, argv, own);
