@@ -248,6 +248,22 @@ void dx_client_moved(struct dx_query *query);
 /* What found no slot before; when the query is closing, forget it. Returns whether anything was said. */
 bool dx_client_cancel_again(struct dx_query *query);
 
+/* --- deal.c --- */
+/* Deal a batch out. 0; -EAGAIN: no room for all of it, the rest is in producer->stalled; else why not. */
+int dx_deal_batch(struct dx_producer *producer, const struct dsmx_batch *batch,
+                  struct dsmx_error *err) DX_MUST_CHECK;
+/* The rest of it, likewise. */
+int dx_deal_rest(struct dx_producer *producer, struct dsmx_error *err) DX_MUST_CHECK;
+/* Queue what is in open frames, as far as it is. Returns 0, or what dx_deal_failed() has a sentence for. */
+int dx_deal_flush(struct dx_producer *producer) DX_MUST_CHECK;
+int dx_deal_failed(struct dx_producer *producer, int code, struct dsmx_error *err);
+/* From queues into streams; notes consumers that went away. */
+void dx_deal_deliver(struct dx_producer *producer);
+/* Of a usual frame. */
+size_t dx_deal_slab_bytes(const struct dx_producer *producer);
+/* It is the lowest of a deadlock: let what is full overflow, or fail with the set in the sentence. */
+void dx_deal_overflow(struct dx_producer *producer, const char *set);
+
 /* --- producer.c --- */
 int dx_producer_start(struct dx_query *query, uint32_t exchange, uint32_t task, uint64_t recv_ns,
                       struct dx_producer **ret_producer, struct dsmx_error *err) DX_MUST_CHECK;
@@ -255,8 +271,6 @@ int dx_producer_start(struct dx_query *query, uint32_t exchange, uint32_t task, 
 void dx_producer_attach(struct dx_producer *producer, uint32_t partition, struct dx_tx *tx);
 void dx_producer_cancel(struct dx_producer *producer, uint32_t partition);
 void dx_producer_free(struct dx_producer *producer);
-/* It is the lowest of a deadlock: let what is full overflow, or fail with the set in the sentence. */
-void dx_producer_overflow(struct dx_producer *producer, const char *set);
 
 /* --- record.c --- */
 /* NULL: all are in use. */

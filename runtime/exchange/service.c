@@ -235,7 +235,7 @@ static bool look_at_producer(struct dx_service *service, struct dx_producer *p)
 	if (p == NULL || !p->running || p->parked_since_ns == 0 || p->failure.code != 0 ||
 	    !dx_deadlock_look(service, p->record, set, sizeof(set)) || service->hold_deadlocks)
 		return false;
-	dx_producer_overflow(p, set);
+	dx_deal_overflow(p, set);
 	return true;
 }
 
