@@ -17,6 +17,7 @@
 
 #define HOSTILE_ATTEMPTS(X)                                                                        \
 	X(open_file, EACCES, EACCES, 0, NULL)                                                      \
+	X(constructor_file, EACCES, EACCES, 0, NULL)                                               \
 	X(open_folder, EACCES, EACCES, 0, NULL)                                                    \
 	X(make_file, EPERM, EACCES, 0, "openat")                                                   \
 	X(change_mode, EPERM, EPERM, 0, "chmod")                                                   \

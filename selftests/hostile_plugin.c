@@ -69,6 +69,19 @@ TRY(open_file)
 	NOBODY;
 	return told_fd(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
 }
+
+/* What its constructor was told: a plug-in runs from the moment when it is loaded. */
+static int at_load = -1;
+
+__attribute__((constructor)) static void loaded(void)
+{
+	at_load = told_fd(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+}
+TRY(constructor_file)
+{
+	NOBODY;
+	return at_load;
+}
 TRY(open_folder)
 {
 	NOBODY;
