@@ -47,7 +47,7 @@ int pair_line(double *ret_ns);
 int pair_futex(uint64_t pause_ns, double *ret_ns);
 
 /* From a process saying that it goes to sleep until it sleeps for sure. */
-#define PAIR_ASLEEP_NS 60000U
+#define PAIR_ASLEEP_NS 20000U
 
 void pair_spin(uint64_t ns);
 

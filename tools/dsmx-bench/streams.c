@@ -4,9 +4,9 @@
  *
  * A frame comes on one stream after the other, each when the consumer has gone to sleep. It wakes up, takes the
  * frame, gives it back and sleeps again. What counts is its processor time for each wake, in the kernel too; beside
- * it, that of a thread which does nothing but sleep on a bare futex and answer. The consumer's mesh, reactor and
- * patience are the library's. One process plays all peers, each with segments, mesh and reactor of its own: nobody
- * but the consumer is measured.
+ * it, that of a thread which does nothing but sleep on a bare futex. The consumer's mesh and reactor are the
+ * library's, without patience: what is measured are parks. One process plays all peers, each with segments, mesh and
+ * reactor of its own.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -68,8 +68,11 @@ static int make_process(struct process *p, uint32_t self, enum dsmx_wait_backend
 		.pages = DSMX_PAGES_SMALL,
 		.numa_node = -1,
 	};
-	int r = dx_reactor_new(backend, &p->reactor, NULL);
+	struct dx_wait *wait;
+	int r = dx_wait_new(backend, &wait, NULL);
 
+	if (r == 0)
+		r = dx_reactor_new_over(wait, false, &p->reactor, NULL);
 	if (r == 0)
 		r = dx_mesh_new(p->reactor, &params, &p->mesh, NULL);
 	if (r == 0) {
