@@ -466,11 +466,12 @@ void reader_open(struct reader *r, uint32_t self, uint32_t peers)
 	struct dx_mesh_params params = params_of(self, peers);
 	struct process *p = &r->process;
 
-	*r = (struct reader){ .state = 1 };
+	*r = (struct reader){ .state = 1, .clock_ns = DX_NS_PER_S };
 	p->wait = calloc(1, sizeof(*p->wait));
 	FUZZ_CHECK(p->wait != NULL);
 	p->wait->wait.ops = &sim_ops;
 	p->wait->state = &r->state;
+	p->wait->clock_ns = &r->clock_ns;
 	dx_list_init(&p->wait->words);
 	FUZZ_CHECK(dx_reactor_new_over(&p->wait->wait, false, &p->reactor, NULL) == 0);
 	FUZZ_CHECK(dx_mesh_new(p->reactor, &params, &p->mesh, NULL) == 0);
