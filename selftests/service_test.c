@@ -88,10 +88,10 @@ static void settle(struct cluster *c)
 			(void)dx_reactor_turn(c->processes[i].reactor, 0);
 }
 
-static int setup(struct fixture *f)
+/* Partition 1 is @consumer's to ask for: the test plays it. */
+static int setup_for(struct fixture *f, uint8_t consumer)
 {
-	/* So that partition 1 is the leader's to ask for: the test plays it. */
-	static const uint8_t placement[] = { 1, 0 };
+	const uint8_t placement[] = { 1, consumer };
 	struct dx_offer offer = { .placement = placement,
 		                  .placements = 2,
 		                  .overflow_max = 1 << 20 };
@@ -117,6 +117,11 @@ static int setup(struct fixture *f)
 	f->schema_hash = f->query->procedures[0].schema_hash;
 	f->producer = dx_query_place(f->query, 0, 0);
 	return 0;
+}
+
+static int setup(struct fixture *f)
+{
+	return setup_for(f, DSMX_ABI_LEADER);
 }
 
 static void teardown(struct fixture *f)
@@ -572,6 +577,36 @@ TEST(service_dropped,
 	CHECK_EQ(f.query->record, record);
 	free(bytes);
 	teardown(&f);
+}
+
+TEST(service_takes_back,
+     "a worker that closes a query and keeps its frames loses them, and is accused; the leader may keep its own")
+{
+	for (uint8_t consumer = 0; consumer <= 2; consumer += 2) {
+		struct fixture f;
+		struct dx_stream_key key;
+		struct dx_frame_view view;
+		struct dx_mesh *producer;
+		struct dx_rx *rx;
+
+		CHECK_EQ(setup_for(&f, consumer), 0);
+		producer = f.c.processes[f.producer].mesh;
+		key = key_of(&f);
+		CHECK_EQ(dx_rx_open(f.c.processes[consumer].mesh, f.producer, &key, false, &rx,
+		                    NULL),
+		         0);
+		settle(&f.c);
+		CHECK_EQ(dx_rx_next(rx, NULL, &view, NULL), 1);
+		dx_query_close(f.query);
+		f.query = NULL;
+		settle(&f.c);
+		CHECK(seen_by_producer(&f) == NULL);
+		CHECK_EQ(dx_slab_used(dx_mesh_slabs(producer)) == 0, consumer != 0);
+		CHECK_EQ(producer->peers[consumer].accused, consumer != 0);
+		dx_rx_close(rx);
+		dx_rx_release(rx, view.id);
+		teardown(&f);
+	}
 }
 
 int main(int argc, char **argv)

@@ -425,6 +425,27 @@ void dx_tx_consumer_word(struct dx_tx *tx, uint64_t word)
 		wake_gone(tx);
 }
 
+bool dx_tx_reclaim(struct dx_mesh *mesh,
+                   bool (*has_closed)(void *arg, uint32_t peer, uint64_t query), void *arg)
+{
+	bool news = false;
+
+	dx_list_each(link, &mesh->tx_all)
+	{
+		struct dx_tx *tx = DX_CONTAINER(link, struct dx_tx, all);
+
+		if (!tx->finished || tx->out == 0 ||
+		    !has_closed(arg, tx->peer->index, tx->stream->query))
+			continue;
+		news = true;
+		if (collect(tx) > 0 && tx->out == 0)
+			continue;
+		dx_peer_accuse(tx->peer, "it closed a query and holds frames of it");
+		dx_tx_consumer_word(tx, DSMX_WORD(tx->generation, DSMX_REQUEST_DONE));
+	}
+	return news;
+}
+
 bool dx_tx_look(struct dx_tx *tx)
 {
 	bool news = collect(tx) > 0, waited = tx->waker != NULL;

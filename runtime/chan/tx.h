@@ -63,6 +63,14 @@ void dx_tx_refuse(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t w
                   const struct dsmx_request_abi *request, uint32_t state,
                   const struct dsmx_error *why);
 
+/*
+ * Take back what consumers hold of streams that are finished here, where @has_closed says that the consumer has closed the
+ * stream's query: it has said so after its last release, so it breaks a rule and is accused. Returns whether anything
+ * came back.
+ */
+bool dx_tx_reclaim(struct dx_mesh *mesh,
+                   bool (*has_closed)(void *arg, uint32_t peer, uint64_t query), void *arg);
+
 /* Whom to wake when the consumer goes away, whatever else is waited for. */
 void dx_tx_set_owner(struct dx_tx *tx, struct dsmx_waker *owner);
 

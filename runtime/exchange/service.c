@@ -210,6 +210,8 @@ static void on_queries(struct dx_mesh *mesh)
 	dx_service_drop_closed(service);
 	dx_list_each(link, &service->queries)(void)
 		dx_rerun_read(DX_CONTAINER(link, struct dx_query, link));
+	/* Who says that a query is closed here holds no frame of it: that is published before. */
+	dx_mesh_flush(mesh);
 	for (uint32_t i = 0; i < DSMX_ABI_QUERIES; i++) {
 		uint64_t word = dx_load_acquire(DX_EDGE_PLAN, &records[i].word);
 
@@ -258,6 +260,32 @@ static bool look_for_deadlocks(struct dx_service *service)
 	return news;
 }
 
+/*
+ * Has that worker closed that query? A record that is another query's by now says so of all. The leader is no worker:
+ * its application may keep what it was given for as long as it likes.
+ */
+static bool has_closed(void *arg, uint32_t peer, uint64_t query)
+{
+	const struct dx_mesh *mesh = ((struct dx_service *)arg)->mesh;
+	const void *page = dx_mesh_peer_page(mesh, peer);
+	const struct dsmx_query_abi *records = leader_records(mesh);
+
+	if (peer == DSMX_ABI_LEADER || peer == dx_mesh_self(mesh) || page == NULL)
+		return false;
+	for (uint32_t i = 0; i < DSMX_ABI_QUERIES; i++) {
+		uint64_t word = dx_load_acquire(DX_EDGE_PLAN, &records[i].word);
+
+		if (dx_load_plain(&records[i].id) != query)
+			continue;
+		return DSMX_WORD_STATE(word) == DSMX_QUERY_CLOSED &&
+		       dx_load_acquire(DX_EDGE_PLAN,
+		                       &DX_LAYOUT_PEER(struct dsmx_query_abi, page,
+		                                       dx_mesh_layout(mesh)->queries, i)
+		                                ->closed) >= DSMX_WORD_GENERATION(word);
+	}
+	return true;
+}
+
 static void on_arm(struct dx_source *source)
 {
 	DX_CONTAINER(source, struct dx_service, source)->sleeping = true;
@@ -278,6 +306,8 @@ static bool on_look(struct dx_source *source)
 	if (!service->sleeping)
 		return news;
 	service->sleeping = false;
+	if (dx_mesh_peer_page(service->mesh, DSMX_ABI_LEADER) != NULL)
+		news |= dx_tx_reclaim(service->mesh, has_closed, service);
 	return look_for_deadlocks(service) || news;
 }
 
