@@ -374,13 +374,12 @@ static void add_phase(struct view *view, const char *what, bool by_producer, uin
 	add_detail(view, what, by_producer ? text : "", by_producer ? "" : text);
 }
 
-static void add_wait(struct view *view, const struct pair *pair, uint32_t peer, uint32_t record,
-                     char *buf)
+/* What the task at one end is parked for; "" if that is not known. */
+static void say_wait(const struct pair *pair, uint32_t peer, uint32_t record, char buf[VIEW_CELL])
 {
 	const struct page *page = &pair->session->pages[peer];
 	struct dsmx_task_abi task;
 
-	(void)view;
 	buf[0] = '\0';
 	if (page->base == NULL || record >= page->head.tasks)
 		return;
@@ -411,8 +410,8 @@ static void detail_stream(struct view *view, const struct pair *pair, uint64_t n
 	add_phase(view, "total", false, in->sent_ns, in->first_read_ns, now_ns);
 	add_counts(view, "frames published, taken", out.tail, in->taken);
 	add_counts(view, "frames back, released", out.seen_released, in->released);
-	add_wait(view, pair, pair->producer, out.record, waits[0]);
-	add_wait(view, pair, pair->consumer, in->record, waits[1]);
+	say_wait(pair, pair->producer, out.record, waits[0]);
+	say_wait(pair, pair->consumer, in->record, waits[1]);
 	add_detail(view, "its task waits for", waits[0], waits[1]);
 }
 
