@@ -7,6 +7,7 @@
  * PULSE	a turn of the reactor, then its count: who sees it move sees a process that moves
  * DEAD		what was taken of a dead peer's streams, then its epoch
  * MOVE		where a task runs again, then the count of moves
+ * SAMPLE	a sample's keys, then its length
  * FLIGHT	an event, then how many were recorded
  * PARK		why a task is parked, then the park's number: who reads a number never finds an older reason
  * BELL		without the fence of a flush (dx_mesh_ring()): who is rung sees what the ringer said before
