@@ -256,6 +256,9 @@ TEST(session_bad_workers,
 		struct dsmx_error err = { .code = 0 };
 		char copy[64] = "/tmp/dsmx-session-test-XXXXXX";
 
+		/* A flood that has to be drained keeps an emulated supervisor from answering in time. */
+		if (harness_slow() > 1 && strcmp(rows[i].how, "flood") == 0)
+			continue;
 		if (rows[i].reason == DSMX_EXIT_START_TIMEOUT)
 			options.start_timeout_ms = 300 * harness_slow();
 		if (strcmp(rows[i].how, "unlink") == 0) { /* the supervisor will remove it */

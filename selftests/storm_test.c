@@ -178,7 +178,7 @@ static void kill_leader(bool *ok, unsigned moment_ns, struct tally *tally)
 	do {
 		struct pollfd fd = { .fd = out[0], .events = POLLIN };
 
-		CHECK_EQ(poll(&fd, 1, SOON_MS), 1); /* else somebody lives */
+		CHECK_EQ(poll(&fd, 1, (int)SOON_MS), 1); /* else somebody lives */
 		n = read(out[0], line + len, sizeof(line) - 1 - len);
 		len += n > 0 ? (size_t)n : 0;
 	} while (n > 0);

@@ -34,7 +34,7 @@
 /* For the killed to be gone: memory takes about 80 ms per GiB to tear down. */
 #define KILL_TIMEOUT_NS (2 * DX_NS_PER_S)
 /* Added to the supervisor's own start time-out, whose sentence is the better one. */
-#define START_GRACE_NS (500 * DX_NS_PER_MS)
+#define START_GRACE_NS (2 * DX_NS_PER_S)
 
 int dx_session_enter(struct dsmx_session *session, struct dsmx_error *err)
 {
