@@ -58,11 +58,13 @@ TEST(isolation_environment, "DSMX_ISOLATION is the level where the program names
 		const char *variable;
 		enum dsmx_isolation option;
 		const char *level;
+		bool required;
 	} rows[] = {
 		{ NULL, DSMX_ISOLATION_DEFAULT, "cgroup" },
 		{ "", DSMX_ISOLATION_DEFAULT, "cgroup" },
 		{ "none", DSMX_ISOLATION_DEFAULT, "none" },
 		{ "none!", DSMX_ISOLATION_DEFAULT, "none!" },
+		{ "none", DSMX_ISOLATION_DEFAULT, "none!", true },
 		{ "none!", DSMX_ISOLATION_CGROUP, "cgroup" },
 		{ "nonsense", DSMX_ISOLATION_DEFAULT, NULL },
 		{ "nonsense", DSMX_ISOLATION_NONE, "none" },
@@ -78,6 +80,7 @@ TEST(isolation_environment, "DSMX_ISOLATION is the level where the program names
 		                                  : setenv("DSMX_ISOLATION", rows[i].variable, 1),
 		         0);
 		options.isolation = rows[i].option;
+		options.isolation_required = rows[i].required;
 		CHECK_EQ(dsmx_session_open(&options, &session, &err),
 		         rows[i].level != NULL ? 0 : -EINVAL);
 		if (session == NULL)

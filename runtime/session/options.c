@@ -152,13 +152,16 @@ static void set_restart(struct dsmx_session_options *o)
 static int set_isolation(struct dsmx_session_options *o, struct dsmx_error *err)
 {
 	const char *text = secure_getenv("DSMX_ISOLATION");
+	bool required = false;
+	int r = 0;
 
 	if (o->isolation != DSMX_ISOLATION_DEFAULT)
 		return 0;
 	o->isolation = DSMX_ISOLATION_CGROUP;
-	return text == NULL || text[0] == '\0'
-	               ? 0
-	               : dsmx_isolation_parse(text, &o->isolation, &o->isolation_required, err);
+	if (text != NULL && text[0] != '\0')
+		r = dsmx_isolation_parse(text, &o->isolation, &required, err);
+	o->isolation_required = o->isolation_required || required;
+	return r;
 }
 
 int dx_session_options(const struct dsmx_session_options *options,

@@ -49,7 +49,7 @@ static void enter_namespaces(struct dx_sandbox *sandbox)
 
 	if (dx_sandbox_namespaces(&sandbox->word, &why) != 0)
 		note_missing(sandbox, &why);
-	if (geteuid() != 0) /* in a user namespace, or nothing was said to him before */
+	if (geteuid() != 0) /* a user namespace is all that he can have */
 		return;
 	dx_sandbox_forget_capabilities();
 	note(sandbox, dx_sandbox_own_user(&why), DSMX_STEP_UID, &why);
@@ -99,7 +99,7 @@ int dx_sandbox_enter(const struct dx_sandbox_params *params, struct dx_sandbox *
                      struct dsmx_error *err)
 {
 	struct dx_sandbox *sandbox = ret_sandbox;
-	struct dsmx_error why;
+	struct dsmx_error why = { .message = "dumps cannot be switched" };
 	bool scoped = false;
 	int rules = -1;
 
