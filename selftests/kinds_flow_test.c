@@ -43,9 +43,44 @@ static int slow_make(const void *bytes, size_t len, const struct dsmx_schema *ou
 	                        : pipe_make(&ops, output, inputs, input_count, ret_operator);
 }
 
+/* --- a paced producer: a batch each millisecond ------------------------------------------------------------------ */
+
+static int pace_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	struct pipe_stream *s = (struct pipe_stream *)stream;
+	int64_t now_ns = (int64_t)dx_now_ns();
+
+	if (now_ns < s->rows) {
+		dsmx_cx_yield(cx);
+		return -EAGAIN;
+	}
+	s->rows = now_ns + (int64_t)DX_NS_PER_MS;
+	return s->inputs[0]->ops->poll_next(s->inputs[0], cx, ret_batch);
+}
+
+static int pace_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
+                        struct dsmx_stream **ret_stream)
+{
+	static const struct dsmx_stream_ops ops = { pace_next, pipe_close };
+
+	return pipe_execute(op, cx, partition, &ops, ret_stream);
+}
+
+static int pace_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                     struct dsmx_operator **inputs, uint32_t input_count,
+                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static const struct dsmx_operator_ops ops = { "Pace", pace_execute, pipe_free };
+
+	(void)bytes, (void)len, (void)err;
+	return input_count != 1 ? -EINVAL
+	                        : pipe_make(&ops, output, inputs, input_count, ret_operator);
+}
+
 static const struct dsmx_extension own[] = {
 	{ "stamp", stamp_make },
 	{ "slow", slow_make },
+	{ "pace", pace_make },
 	{ NULL, NULL },
 };
 /* --- rows ------------------------------------------------------------------------------------------------------ */
@@ -142,6 +177,99 @@ TEST(arbitrary_slow,
 	printf("# %u of %u rows went to the slow one\n", slow, count);
 	CHECK(slow > 0 && slow < count / 4);
 	free(rows);
+	dsmx_plan_free(plan);
+	dsmx_session_close(session);
+}
+
+/* Nobody is ever out of credit here: who has room does not decide, who has most of it does. */
+TEST(kind_arbitrary_credit,
+     "arbitrary: of consumers that all have room, the slow one gets fewer frames")
+{
+	const struct dsmx_exchange_config ample = { .credit_bytes = 8 << 20, .frame_bytes = 4096 };
+	struct dsmx_session_options options = engine_options(2);
+	struct dsmx_plan *plan = plan_new();
+	struct dsmx_query_stats stats;
+	struct dsmx_session *session;
+	struct dsmx_error err = { 0 };
+	uint32_t count, slow = 0;
+	struct dsmx_rel *rel;
+	struct row *rows;
+
+	make_file(&crowd);
+	options.extensions = own;
+	options.data_bytes = 32 << 20;
+	session = open_engine(&options);
+	CHECK(session != NULL);
+	rel = rel_stamp(plan, rel_file(plan, crowd.name));
+	rel = dsmx_rel_extension(plan, "pace", NULL, 0, dsmx_rel_schema(rel), &rel, 1);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_ARBITRARY, rel, NULL, 0, 2, &ample);
+	rel = dsmx_rel_extension(plan, "slow", NULL, 0, dsmx_rel_schema(rel), &rel, 1);
+	rel = rel_gather(plan, columns_of(plan, rel_stamp(plan, rel)));
+	CHECK_EQ(plan_end(plan, rel, 2), 0);
+	CHECK_EQ(read_rows(session, plan, crowd.rows + 1, &rows, &count, &stats, &err), 0);
+	check_once(ok, &crowd, rows, count);
+	for (uint32_t i = 0; i < count; i++)
+		slow += rows[i].consumer == 0;
+	printf("# %u of %u rows went to the slow one, after %llu waits\n", slow, count,
+	       (unsigned long long)stats.waits);
+	CHECK(slow > 0 && slow < count / 4);
+	free(rows);
+	dsmx_plan_free(plan);
+	dsmx_session_close(session);
+}
+
+/* Has a task of exchange 0 said in its record that it waits for credit of any of the partitions @any? */
+static bool waits_for_any(const struct dsmx_session *session, uint64_t any)
+{
+	const struct dx_layout *l = dx_mesh_layout(session->mesh);
+
+	for (uint32_t p = 0; p < l->peers; p++)
+		for (uint32_t i = 0; i < l->tasks; i++) {
+			const struct dsmx_task_abi *record = DX_LAYOUT_PEER(
+				struct dsmx_task_abi, dx_mesh_peer_page(session->mesh, p),
+				l->task_records, i);
+
+			if (dx_load_acquire(DX_EDGE_PARK, &record->query) != 0 &&
+			    record->exchange == 0 &&
+			    dx_load_plain(&record->park_kind) == DSMX_PARK_CREDIT &&
+			    dx_load_plain(&record->park_any) == any)
+				return true;
+		}
+	return false;
+}
+
+TEST(kind_arbitrary_parks,
+     "arbitrary: who is out of credit everywhere says that any partition would do")
+{
+	const struct dsmx_exchange_config small = { .credit_bytes = 8192, .frame_bytes = 4096 };
+	struct dsmx_session_options options = engine_options(2);
+	struct dsmx_session *session = open_engine(&options);
+	struct dsmx_plan *plan = plan_new();
+	struct dsmx_error err = { 0 };
+	struct dsmx_query *query;
+	struct dsmx_batch batch;
+	struct dsmx_rel *rel;
+	uint64_t until_ns, count;
+
+	make_file(&crowd);
+	CHECK(session != NULL);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_ARBITRARY, rel_file(plan, crowd.name), NULL, 0,
+	                        2, &small);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, rel_stamp(plan, rel), NULL, 0, 1,
+	                        &small);
+	CHECK_EQ(plan_end(plan, rel, 2), 0);
+	CHECK_EQ(dsmx_query_start(session, plan, NULL, &query, &err), 0);
+	CHECK_EQ(dsmx_query_next_batch(query, 30000, &batch, &err), 1);
+	until_ns = dx_now_ns() +
+	           5 * DX_NS_PER_S; /* nobody reads on: credit runs out, here and there */
+	while (!waits_for_any(session, 3) && dx_now_ns() < until_ns)
+		(void)usleep(200);
+	CHECK(waits_for_any(session, 3));
+	count = batch.selected;
+	while (dsmx_query_next_batch(query, 30000, &batch, &err) == 1)
+		count += batch.selected;
+	CHECK_EQ(count, crowd.rows);
+	dsmx_query_close(query);
 	dsmx_plan_free(plan);
 	dsmx_session_close(session);
 }
