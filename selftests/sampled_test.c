@@ -142,7 +142,8 @@ static void check_rows(bool *ok, const struct file *file, struct table *t,
 	uint32_t counts[8] = { 0 };
 
 	CHECK_EQ(t->rows, file->rows);
-	qsort(t->values, t->rows, t->schema.field_count * sizeof(struct value), by_arrival);
+	if (t->rows > 0)
+		qsort(t->values, t->rows, t->schema.field_count * sizeof(struct value), by_arrival);
 	for (uint32_t r = 0; r < t->rows; r++) {
 		struct value *row = table_at(t, r, 0),
 			     *before = r > 0 ? table_at(t, r - 1, 0) : NULL;
