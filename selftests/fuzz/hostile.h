@@ -60,7 +60,7 @@ struct dsmx_page_abi *hostile_page(const struct hostile *h);
 
 struct reader {
 	struct process process; /* its service is NULL where a target brings none */
-	uint64_t state; /* of the generator that its slices end by */
+	uint64_t state;         /* of the generator that its slices end by */
 	uint64_t clock_ns;
 };
 
