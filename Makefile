@@ -367,7 +367,7 @@ deps:						## what building and the selftests need: DEPS=no only lists it
 	@.ci/deps build
 
 deps-check:					## what the checks and the gate need beside it
-	@.ci/deps build check
+	@.ci/deps build check vm
 
 deps-vm:					## what `make vmtest` needs beside it
 	@.ci/deps build vm
