@@ -13,6 +13,7 @@
 #include "harness.h"
 #include "processes.h"
 #include "series.h"
+#include "worker/supervisor.h"
 
 #define FORKS_MAX 100
 
@@ -218,9 +219,119 @@ TEST(limits_cpus, "workers run on worker_cpus only; a list that is none is refus
 	dsmx_session_close(session);
 }
 
+/* A file of worker 0's group, of version 1 if its controller is there. */
+static void read_leaf(const struct dsmx_session *session, enum dx_v1 controller,
+                      const char *v1_file, const char *v2_file, char *ret_text, size_t room)
+{
+	bool v1 = session->group.v1[controller][0] != '\0';
+	char path[DX_CGROUP_PATH + 64];
+	FILE *file;
+
+	ret_text[0] = '\0';
+	(void)snprintf(path, sizeof(path), "%s/w0.g1/%s",
+	               v1 ? session->group.v1[controller] : session->group.v2,
+	               v1 ? v1_file : v2_file);
+	file = fopen(path, "re");
+	if (file != NULL && fgets(ret_text, (int)room, file) != NULL)
+		ret_text[strcspn(ret_text, "\n")] = '\0';
+	if (file != NULL)
+		(void)fclose(file);
+}
+
+TEST(limits_cpu_weight, "worker_cpu_weight is in the worker's group; more than 10000 is refused")
+{
+	struct log log = { .notices = 0 };
+	struct dsmx_session_options options = options_of(1, &log);
+	struct dsmx_session *session;
+	char value[64];
+	bool v1;
+
+	options.worker_cpu_weight = 10001;
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), -EINVAL);
+	options.worker_cpu_weight = 50;
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	if (strstr(log.text, "worker_cpu_weight") != NULL || session->group.v2[0] == '\0') {
+		dsmx_session_close(session);
+		SKIP("no cpu controller");
+	}
+	v1 = session->group.v1[DX_V1_CPU][0] != '\0';
+	read_leaf(session, DX_V1_CPU, "cpu.shares", "cpu.weight", value, sizeof(value));
+	CHECK_STR(value, v1 ? "512" : "50");
+	dsmx_session_close(session);
+}
+
+TEST(limits_memory_high, "worker_memory_high is in the worker's group, where that is of version 2")
+{
+	struct log log = { .notices = 0 };
+	struct dsmx_session_options options = options_of(1, &log);
+	struct dsmx_session *session;
+	char value[64];
+
+	options.worker_memory_high = 512U << 20;
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	if (strstr(log.text, "worker_memory_high") != NULL || session->group.v2[0] == '\0') {
+		dsmx_session_close(session);
+		SKIP("no memory controller of version 2");
+	}
+	read_leaf(session, DX_V1_MEMORY, "", "memory.high", value, sizeof(value));
+	CHECK_STR(value, "536870912");
+	dsmx_session_close(session);
+}
+
+TEST(limits_hugetlb, "a worker that may reserve no huge pages takes others, and nothing dies of it")
+{
+	struct log log = { .notices = 0 };
+	struct dsmx_session_options options = options_of(1, &log);
+	struct dsmx_session_info info;
+	struct dsmx_session *session;
+
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	dsmx_session_info(session, &info);
+	if (strcmp(info.pages, "hugetlb") != 0) {
+		dsmx_session_close(session);
+		SKIP("no huge pages");
+	}
+	dsmx_session_close(session);
+	options.worker_hugetlb_max = 2U << 20;
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	if (strstr(log.text, "worker_hugetlb_max") != NULL || session->group.v2[0] == '\0') {
+		dsmx_session_close(session);
+		SKIP("no hugetlb controller");
+	}
+	dsmx_session_info(session, &info);
+	CHECK(strcmp(info.pages, "hugetlb") != 0);
+	CHECK(dsmx_session_worker_pid(session, 0) > 0);
+	dsmx_session_close(session);
+}
+
+TEST(limits_verdicts,
+     "SIGBUS at the limit of huge pages has that reason; a limit of processes is in the sentence")
+{
+	struct dx_worker *worker = calloc(1, sizeof(*worker));
+	siginfo_t info = { .si_code = CLD_KILLED };
+	struct dsmx_usage usage = { .cpu_ns = 0 };
+	struct dx_verdict verdict;
+
+	info.si_status = SIGBUS;
+	worker->peer = 1;
+	dx_verdict_make(worker, &info, &usage, &verdict);
+	CHECK_EQ(verdict.reason, DSMX_EXIT_SIGNAL);
+	CHECK(strstr(verdict.text, "limit") == NULL);
+	usage.hugetlb_refused = 1;
+	dx_verdict_make(worker, &info, &usage, &verdict);
+	CHECK_EQ(verdict.reason, DSMX_EXIT_HUGETLB_LIMIT);
+	CHECK(strstr(verdict.text, "huge pages") != NULL);
+	info.si_status = SIGKILL;
+	usage.forks_refused = 12;
+	dx_verdict_make(worker, &info, &usage, &verdict);
+	CHECK_EQ(verdict.reason, DSMX_EXIT_SIGNAL);
+	CHECK(strstr(verdict.text, "limit of processes refused 12 more") != NULL);
+	free(worker);
+}
+
 TEST(limits_need_groups, "limits without cgroups are refused, each by its name")
 {
-	struct dsmx_session_options rows[3];
+	struct dsmx_session_options rows[6];
 	struct dsmx_session *session;
 	struct dsmx_error err;
 
@@ -231,6 +342,9 @@ TEST(limits_need_groups, "limits without cgroups are refused, each by its name")
 	rows[0].worker_pids_max = 8;
 	rows[1].worker_cpu_percent = 50;
 	rows[2].worker_cpus = "0";
+	rows[3].worker_memory_high = 1U << 30;
+	rows[4].worker_hugetlb_max = 1U << 30;
+	rows[5].worker_cpu_weight = 50;
 	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++)
 		CHECK_EQ(dsmx_session_open(&rows[i], &session, &err), -EINVAL);
 }

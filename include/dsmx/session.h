@@ -129,6 +129,14 @@ struct dsmx_session_options {
 	 * quarter of that again. 0: 2 000.
 	 */
 	uint32_t stop_timeout_ms;
+
+	/* Still more of each worker's cgroup. */
+	uint64_t
+		worker_memory_high; /* bytes beyond which it is slowed down, not killed; 0: none. Only version 2 */
+	uint64_t
+		worker_hugetlb_max; /* bytes of 2 MiB pages that it may reserve; 0: no limit. Only version 2 */
+	uint32_t
+		worker_cpu_weight; /* 1 to 10 000: its share where processors are wanted by many; 0: 100 */
 };
 
 /* What a session will take; bytes of memory, not address space. */

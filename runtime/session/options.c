@@ -104,10 +104,16 @@ static int check_kinds(const struct dsmx_session_options *o, struct dsmx_error *
 		                "wait, pages, isolation, numa or restart: not a value of its enum");
 	if (o->isolation == DSMX_ISOLATION_NONE &&
 	    (o->worker_memory_max != 0 || o->worker_pids_max != 0 || o->worker_cpu_percent != 0 ||
-	     o->worker_cpus != NULL))
-		return dx_error(err, -EINVAL,
-		                "worker_memory_max, worker_pids_max, worker_cpu_percent and "
-		                "worker_cpus need a cgroup, but isolation is NONE");
+	     o->worker_cpus != NULL || o->worker_memory_high != 0 || o->worker_hugetlb_max != 0 ||
+	     o->worker_cpu_weight != 0))
+		return dx_error(
+			err, -EINVAL,
+			"worker_memory_max, worker_pids_max, worker_cpu_percent, worker_cpus, "
+			"worker_memory_high, worker_hugetlb_max and worker_cpu_weight need a "
+			"cgroup, but isolation is NONE");
+	if (o->worker_cpu_weight > 10000)
+		return dx_error(err, -EINVAL, "worker_cpu_weight: %u, but 10000 is the most",
+		                o->worker_cpu_weight);
 	if (o->worker_cpus != NULL &&
 	    (o->worker_cpus[0] == '\0' ||
 	     strspn(o->worker_cpus, "0123456789,-") != strlen(o->worker_cpus)))

@@ -136,10 +136,12 @@ static void enable(const char *dir, const struct dx_cgroup *group, const struct 
 	} rows[] = {
 		{ DX_V1_MEMORY, true, "+memory" },
 		{ DX_V1_PIDS, limits->pids_max != 0, "+pids" },
-		{ DX_V1_CPU, limits->cpu_percent != 0, "+cpu" },
+		{ DX_V1_CPU, limits->cpu_percent != 0 || limits->cpu_weight != 0, "+cpu" },
 		{ DX_V1_CPUSET, limits->cpus != NULL, "+cpuset" },
 	};
 
+	if (limits->hugetlb_max != 0)
+		(void)dx_cgroup_write_file(dir, "cgroup.subtree_control", "+hugetlb");
 	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++)
 		if (rows[i].wanted && group->v1[rows[i].v1][0] == '\0')
 			(void)dx_cgroup_write_file(dir, "cgroup.subtree_control", rows[i].text);
@@ -263,10 +265,76 @@ static int set_cpus(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
 	return r;
 }
 
+/* Where a worker begins to be slowed down: version 1 has nothing like it. */
+static int set_high(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
+                    struct dsmx_error *err)
+{
+	char text[24];
+	int r;
+
+	if (limits->memory_high == 0)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)limits->memory_high);
+	r = dx_cgroup_write_file(leaf->v2, "memory.high", text);
+	if (r == 0)
+		return 0;
+	limits->memory_high = 0;
+	return dx_error(err, -EOPNOTSUPP,
+	                "worker_memory_high: there is no memory controller of version 2 in %s",
+	                leaf->v2);
+}
+
+/* 100 is what everybody has; version 1 counts 1024 for it. */
+static int set_weight(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
+                      struct dsmx_error *err)
+{
+	bool v1 = leaf->v1[DX_V1_CPU][0] != '\0';
+	unsigned long long weight = v1 ? limits->cpu_weight * 1024 / 100 : limits->cpu_weight;
+	char text[24];
+	int r;
+
+	if (limits->cpu_weight == 0)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%llu", v1 && weight < 2 ? 2 : weight);
+	r = set_limit(leaf, DX_V1_CPU, "worker_cpu_weight", "cpu.shares", "cpu.weight", text, err);
+	if (r == -EOPNOTSUPP)
+		limits->cpu_weight = 0;
+	return r;
+}
+
+/*
+ * What may be reserved, not what may be touched: a reservation that is refused is an error of mmap(), a page that
+ * is refused when it is touched is SIGBUS.
+ */
+static int set_hugetlb(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
+                       struct dsmx_error *err)
+{
+	char text[24];
+	int r;
+
+	if (limits->hugetlb_max == 0)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)limits->hugetlb_max);
+	r = dx_cgroup_write_file(leaf->v2, "hugetlb.2MB.rsvd.max", text);
+	if (r == 0)
+		return 0;
+	limits->hugetlb_max = 0;
+	return dx_error(err, -EOPNOTSUPP,
+	                "worker_hugetlb_max: there is no hugetlb controller of version 2 in %s",
+	                leaf->v2);
+}
+
 static int set_limits(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
                       struct dsmx_error *err)
 {
 	int r = set_memory(leaf, limits, err);
+
+	if (r == 0)
+		r = set_high(leaf, limits, err);
+	if (r == 0)
+		r = set_weight(leaf, limits, err);
+	if (r == 0)
+		r = set_hugetlb(leaf, limits, err);
 
 	if (r == 0)
 		r = set_pids(leaf, limits, err);

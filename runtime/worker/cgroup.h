@@ -29,6 +29,9 @@ struct dx_limits {
 	uint64_t memory_max;  /* bytes; 0: none */
 	uint64_t pids_max;    /* processes and threads; 0: none */
 	uint64_t cpu_percent; /* of one processor; 0: none */
+	uint64_t memory_high; /* bytes, beyond which it is slowed down; 0: none */
+	uint64_t cpu_weight;  /* 1 to 10 000, where others have 100; 0: as they */
+	uint64_t hugetlb_max; /* bytes of 2 MiB pages that it may reserve; 0: no limit */
 	const char *cpus;     /* "0-3,8"; NULL: any */
 };
 

@@ -256,7 +256,7 @@ static void find_v1(const char *root, uint64_t session, const struct dx_limits *
 	const bool needed[DX_V1_COUNT] = {
 		[DX_V1_MEMORY] = limits->memory_max != 0,
 		[DX_V1_PIDS] = limits->pids_max != 0,
-		[DX_V1_CPU] = limits->cpu_percent != 0,
+		[DX_V1_CPU] = limits->cpu_percent != 0 || limits->cpu_weight != 0,
 		[DX_V1_CPUSET] = limits->cpus != NULL,
 	};
 

@@ -116,6 +116,10 @@ void dx_cgroup_leaf_read(const struct dx_cgroup_leaf *leaf, struct dsmx_usage *r
 		usage.memory_pressure_ns = read_pressure_ns(leaf->v2, "memory.pressure");
 		usage.io_pressure_ns = read_pressure_ns(leaf->v2, "io.pressure");
 	}
+	if (leaf->v2[0] != '\0') {
+		usage.hugetlb_bytes = read_number(leaf->v2, "hugetlb.2MB.current");
+		usage.hugetlb_refused = dx_cgroup_read_key(leaf->v2, "hugetlb.2MB.events", "max");
+	}
 	if (leaf->v1[DX_V1_CPU][0] != '\0')
 		usage.throttled_ns =
 			dx_cgroup_read_key(leaf->v1[DX_V1_CPU], "cpu.stat", "throttled_time");

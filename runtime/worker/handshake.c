@@ -39,6 +39,9 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 	put_number(message, "MEMORY_MAX", start->limits.memory_max);
 	put_number(message, "PIDS_MAX", start->limits.pids_max);
 	put_number(message, "CPU_PERCENT", start->limits.cpu_percent);
+	put_number(message, "MEMORY_HIGH", start->limits.memory_high);
+	put_number(message, "CPU_WEIGHT", start->limits.cpu_weight);
+	put_number(message, "HUGETLB_MAX", start->limits.hugetlb_max);
 	put_number(message, "START_TIMEOUT_MS", start->start_timeout_ms);
 	put_number(message, "STOP_TIMEOUT_MS", start->stop_timeout_ms);
 	put_number(message, "RESTART", start->restart.policy);
@@ -160,6 +163,9 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 	    dx_message_number(message, "MEMORY_MAX", UINT64_MAX, &start.limits.memory_max) != 0 ||
 	    dx_message_number(message, "PIDS_MAX", UINT32_MAX, &start.limits.pids_max) != 0 ||
 	    dx_message_number(message, "CPU_PERCENT", UINT32_MAX, &start.limits.cpu_percent) != 0 ||
+	    dx_message_number(message, "MEMORY_HIGH", UINT64_MAX, &start.limits.memory_high) != 0 ||
+	    dx_message_number(message, "CPU_WEIGHT", UINT32_MAX, &start.limits.cpu_weight) != 0 ||
+	    dx_message_number(message, "HUGETLB_MAX", UINT64_MAX, &start.limits.hugetlb_max) != 0 ||
 	    dx_message_number(message, "WATCHDOG_MS", UINT32_MAX, &start.watchdog_ms) != 0 ||
 	    dx_message_number(message, "STOP_TIMEOUT_MS", UINT32_MAX, &start.stop_timeout_ms) !=
 	            0 ||

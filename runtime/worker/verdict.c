@@ -40,6 +40,8 @@ static int find_reason(const struct dx_worker *worker, const siginfo_t *info,
 		return worker->said.code == -EPROTO ? DSMX_EXIT_PROTOCOL : DSMX_EXIT_CODE;
 	if (info->si_status == SIGKILL && usage->oom_kills > 0)
 		return DSMX_EXIT_OOM;
+	if (info->si_status == SIGBUS && usage->hugetlb_refused > 0)
+		return DSMX_EXIT_HUGETLB_LIMIT;
 	return DSMX_EXIT_SIGNAL;
 }
 
@@ -48,7 +50,7 @@ static void describe(const struct dx_worker *worker, const struct dsmx_usage *us
 {
 	unsigned index = worker->peer - 1;
 	const char *said = worker->said.code != 0 ? worker->said.message : "";
-	char how[96];
+	char how[96], forks[64] = "";
 
 	switch (verdict->reason) {
 	case DSMX_EXIT_CLEAN:
@@ -64,6 +66,10 @@ static void describe(const struct dx_worker *worker, const struct dsmx_usage *us
 				how, sizeof(how),
 				"was killed for lack of memory (its cgroup's peak was %llu bytes)",
 				(unsigned long long)usage->memory_peak_bytes);
+		break;
+	case DSMX_EXIT_HUGETLB_LIMIT:
+		(void)snprintf(how, sizeof(how),
+		               "was killed for lack of huge pages: its group's limit was reached");
 		break;
 	case DSMX_EXIT_SIGNAL:
 		(void)snprintf(how, sizeof(how), "was killed by signal %d (SIG%s)", verdict->status,
@@ -93,8 +99,11 @@ static void describe(const struct dx_worker *worker, const struct dsmx_usage *us
 		(void)snprintf(how, sizeof(how), "exited with code %d", verdict->status);
 		break;
 	}
-	(void)snprintf(verdict->text, sizeof(verdict->text), "worker %u (pid %d) %s%s%s", index,
-	               worker->process.pid, how, *said != '\0' ? ": " : "", said);
+	if (usage->forks_refused > 0)
+		(void)snprintf(forks, sizeof(forks), " (its limit of processes refused %llu more)",
+		               (unsigned long long)usage->forks_refused);
+	(void)snprintf(verdict->text, sizeof(verdict->text), "worker %u (pid %d) %s%s%s%s", index,
+	               worker->process.pid, how, forks, *said != '\0' ? ": " : "", said);
 }
 
 void dx_verdict_make(const struct dx_worker *worker, const siginfo_t *info,

@@ -104,6 +104,27 @@ static bool no_cgroup_v1(void)
 	return access("/sys/fs/cgroup/memory/tasks", W_OK) != 0;
 }
 
+/* The memory controller is of version 1, or there is none. */
+static bool no_memory_v2(void)
+{
+	static const char *const lists[] = { "/sys/fs/cgroup/cgroup.controllers",
+		                             "/sys/fs/cgroup/unified/cgroup.controllers" };
+	char text[256] = "";
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		FILE *file = fopen(lists[i], "re");
+
+		if (file == NULL)
+			continue;
+		if (fgets(text, sizeof(text), file) == NULL)
+			text[0] = '\0';
+		(void)fclose(file);
+		if (strstr(text, "memory") != NULL)
+			return false;
+	}
+	return true;
+}
+
 static bool one_node(void)
 {
 	return access("/sys/devices/system/node/node1", F_OK) != 0;
@@ -169,6 +190,7 @@ static const struct kind {
 	{ "no-uring-futex", no_uring_futex },
 	{ "no-cgroup", no_cgroup },
 	{ "no-cgroup-v1", no_cgroup_v1 },
+	{ "no-memory-v2", no_memory_v2 },
 	{ "one-node", one_node },
 	{ "chroot", in_chroot },
 	{ "private-tree", private_tree },
