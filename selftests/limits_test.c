@@ -304,6 +304,27 @@ TEST(limits_hugetlb, "a worker that may reserve no huge pages takes others, and 
 	dsmx_session_close(session);
 }
 
+TEST(limits_groups_below, "groups that a worker has made below its own are removed with it")
+{
+	struct dsmx_session_options options = options_of(1, NULL);
+	struct dsmx_session *session;
+	char path[DX_CGROUP_PATH + 64];
+	struct dx_cgroup group;
+
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	group = session->group;
+	if (group.v2[0] == '\0') {
+		dsmx_session_close(session);
+		SKIP("no cgroup");
+	}
+	(void)snprintf(path, sizeof(path), "%s/w0.g1/a", group.v2);
+	CHECK_EQ(mkdir(path, 0755), 0);
+	(void)snprintf(path, sizeof(path), "%s/w0.g1/a/b", group.v2);
+	CHECK_EQ(mkdir(path, 0755), 0);
+	dsmx_session_close(session);
+	CHECK(groups_gone(&group));
+}
+
 TEST(limits_verdicts,
      "SIGBUS at the limit of huge pages has that reason; a limit of processes is in the sentence")
 {

@@ -27,6 +27,9 @@
 /* How long to wait for one report that a group changed, before another look. */
 #define POLL_MS 10
 
+/* Of groups below one another that are removed. */
+#define DEPTH_MAX 16
+
 #define CPU_PERIOD_US 100000U
 
 int dx_cgroup_write_file(const char *dir, const char *name, const char *text)
@@ -462,12 +465,34 @@ void dx_cgroup_leaf_forget(struct dx_cgroup_leaf *leaf)
 		leaf->v1[i][0] = '\0';
 }
 
+/* Groups that a worker with the rights to has made in its own: they go first, from the bottom. */
+static void remove_below(const char *dir, int depth)
+{
+	DIR *list = depth > 0 ? opendir(dir) : NULL;
+	struct dirent *entry;
+
+	while (list != NULL && (entry = readdir(list)) != NULL) {
+		char path[DX_CGROUP_PATH];
+
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.' ||
+		    !dx_cgroup_join(path, dir, entry->d_name))
+			continue;
+		if (rmdir(path) != 0 && errno == EBUSY) {
+			remove_below(path, depth - 1);
+			(void)rmdir(path);
+		}
+	}
+	if (list != NULL)
+		(void)closedir(list);
+}
+
 int dx_cgroup_leaf_remove(struct dx_cgroup_leaf *leaf)
 {
 	int r = 0;
 
 	if (leaf->v2[0] != '\0' && rmdir(leaf->v2) != 0 && errno != ENOENT) {
 		dx_cgroup_leaf_kill(leaf); /* what the worker had forked */
+		remove_below(leaf->v2, DEPTH_MAX);
 		r = rmdir(leaf->v2) == 0 ? 0 : dx_errno();
 	}
 	for (int i = 0; r == 0 && i < DX_V1_COUNT; i++)
@@ -484,25 +509,12 @@ void dx_cgroup_kill(const struct dx_cgroup *group)
 		(void)dx_cgroup_write_file(group->v2, "cgroup.kill", "1");
 }
 
-/* Remove the leaves of a session's directory, and the directory. */
+/* Remove a session's directory, and all groups in it. */
 static int remove_tree(const char *dir, bool own_parent)
 {
-	struct dirent *entry;
-	DIR *list;
-
-	if (dir[0] == '\0')
+	if (dir[0] == '\0' || access(dir, F_OK) != 0)
 		return 0;
-	list = opendir(dir);
-	if (list == NULL)
-		return errno == ENOENT ? 0 : dx_errno();
-	while ((entry = readdir(list)) != NULL) {
-		char path[DX_CGROUP_PATH];
-
-		if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
-		    dx_cgroup_join(path, dir, entry->d_name))
-			(void)rmdir(path);
-	}
-	(void)closedir(list);
+	remove_below(dir, DEPTH_MAX);
 	remove_dir(dir, own_parent);
 	return access(dir, F_OK) == 0 ? -EBUSY : 0;
 }
