@@ -194,7 +194,7 @@ DPDK_H := /usr/include/dpdk/rte_ring.h
 $(eval $(call peer,zmq,/usr/include/zmq.h,ZMQ,-lzmq))
 $(eval $(call peer,rte,$(DPDK_H),RTE,-lrte_ring -lrte_eal))
 $(eval $(call peer,boost,/usr/include/boost/lockfree/spsc_queue.hpp,BOOST))
-$(PEER)rte.o: DEFINE := -include rte_config.h $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-mssse3) -isystem /usr/include/dpdk -isystem /usr/include/$(shell $(CC) -dumpmachine)/dpdk
+$(PEER)rte.o: DEFINE := -include rte_config.h $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-mssse3) $(patsubst %/rte_config.h,-isystem %,$(wildcard /usr/include/*/dpdk/rte_config.h)) -isystem /usr/include/dpdk
 
 BENCH_OBJ := $(if $(filter dsmx-bench,$(TOOLS)),$(filter-out $(PEER)%,$(call tool_obj,dsmx-bench)) $(PEERS:%=$(PEER)%.o))
 $(OUT)/dsmx-bench: $(BENCH_OBJ) $(TOOLS_LIB) $(LIB_OBJ) $(OUT)/.files
