@@ -43,19 +43,50 @@ static int slow_make(const void *bytes, size_t len, const struct dsmx_schema *ou
 	                        : pipe_make(&ops, output, inputs, input_count, ret_operator);
 }
 
-/* --- a paced producer: a batch each millisecond ------------------------------------------------------------------ */
+/* --- a paced producer: a batch each 10 ms, which a consumer that is awake has long read by then; one that is not ---- */
 
-static int pace_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+static int wait_and_poll(struct pipe_stream *s, int64_t ms, struct dsmx_cx *cx,
+                         struct dsmx_batch *ret_batch)
 {
-	struct pipe_stream *s = (struct pipe_stream *)stream;
 	int64_t now_ns = (int64_t)dx_now_ns();
 
 	if (now_ns < s->rows) {
 		dsmx_cx_yield(cx);
 		return -EAGAIN;
 	}
-	s->rows = now_ns + (int64_t)DX_NS_PER_MS;
+	s->rows = now_ns + ms * (int64_t)DX_NS_PER_MS;
 	return s->inputs[0]->ops->poll_next(s->inputs[0], cx, ret_batch);
+}
+
+static int pace_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	return wait_and_poll((struct pipe_stream *)stream, 10, cx, ret_batch);
+}
+
+static int doze_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	struct pipe_stream *s = (struct pipe_stream *)stream;
+
+	return wait_and_poll(s, s->task == 0 ? 200 : 0, cx, ret_batch);
+}
+
+static int doze_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
+                        struct dsmx_stream **ret_stream)
+{
+	static const struct dsmx_stream_ops ops = { doze_next, pipe_close };
+
+	return pipe_execute(op, cx, partition, &ops, ret_stream);
+}
+
+static int doze_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                     struct dsmx_operator **inputs, uint32_t input_count,
+                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static const struct dsmx_operator_ops ops = { "Doze", doze_execute, pipe_free };
+
+	(void)bytes, (void)len, (void)err;
+	return input_count != 1 ? -EINVAL
+	                        : pipe_make(&ops, output, inputs, input_count, ret_operator);
 }
 
 static int pace_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
@@ -78,10 +109,8 @@ static int pace_make(const void *bytes, size_t len, const struct dsmx_schema *ou
 }
 
 static const struct dsmx_extension own[] = {
-	{ "stamp", stamp_make },
-	{ "slow", slow_make },
-	{ "pace", pace_make },
-	{ NULL, NULL },
+	{ "stamp", stamp_make }, { "slow", slow_make }, { "pace", pace_make },
+	{ "doze", doze_make },   { NULL, NULL },
 };
 /* --- rows ------------------------------------------------------------------------------------------------------ */
 
@@ -185,7 +214,7 @@ TEST(arbitrary_slow,
 TEST(kind_arbitrary_credit,
      "arbitrary: of consumers that all have room, the slow one gets fewer frames")
 {
-	const struct dsmx_exchange_config ample = { .credit_bytes = 8 << 20, .frame_bytes = 4096 };
+	const struct dsmx_exchange_config ample = { .credit_bytes = 8 << 20, .frame_bytes = 65536 };
 	struct dsmx_session_options options = engine_options(2);
 	struct dsmx_plan *plan = plan_new();
 	struct dsmx_query_stats stats;
@@ -203,7 +232,7 @@ TEST(kind_arbitrary_credit,
 	rel = rel_stamp(plan, rel_file(plan, crowd.name));
 	rel = dsmx_rel_extension(plan, "pace", NULL, 0, dsmx_rel_schema(rel), &rel, 1);
 	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_ARBITRARY, rel, NULL, 0, 2, &ample);
-	rel = dsmx_rel_extension(plan, "slow", NULL, 0, dsmx_rel_schema(rel), &rel, 1);
+	rel = dsmx_rel_extension(plan, "doze", NULL, 0, dsmx_rel_schema(rel), &rel, 1);
 	rel = rel_gather(plan, columns_of(plan, rel_stamp(plan, rel)));
 	CHECK_EQ(plan_end(plan, rel, 2), 0);
 	CHECK_EQ(read_rows(session, plan, crowd.rows + 1, &rows, &count, &stats, &err), 0);
