@@ -116,7 +116,7 @@ point $? trace_why_top 'why and top tell about a running session, also where the
 
 codes=
 for row in '2:' '2:nonsense' '2:hist --format xml' '2:stat --format chrome' '2:hist -d nothing' '2:stat -p x' \
-	'2:slow --min-us -1' '2:top --sort nothing' '2:record' '1:stat -s 1' '1:stat -p 1' '1:stat -g /' '1:slow --from /dev/null' \
+	'2:slow --min-us -1' '2:top --sort nothing' '2:record' '1:stat -s 5ca1ab1e5ca1ab1e' '1:stat -p 1' '1:stat -g /' '1:slow --from /dev/null' \
 	'1:hist --from /nonexistent' '0:--version' '0:hist --help' '0:doctor'; do
 	# shellcheck disable=SC2086
 	"$trace" ${row#*:} >"$dir/said" 2>&1
