@@ -112,7 +112,7 @@ struct target {
 	bool running;
 };
 
-static struct hostile others[PEERS]; /* but for the reader's own place */
+static struct hostile others[PEERS]; /* not used at the reader's own place */
 
 static int root_poll(struct dx_task *task, struct dsmx_cx *cx)
 {
@@ -323,9 +323,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		make_plan();
 	t.self = script_u8(&s) % 2;
 	reader_open(&t.reader, t.self, PEERS);
-	for (uint32_t i = 0; i < PEERS; i++)
-		if (i != t.self)
-			hostile_open(&others[i], i, PEERS);
+	for (uint32_t i = 0; i < PEERS;
+	     i++) /* all: who writes at the same time is born with them */
+		hostile_open(&others[i], i, PEERS);
 	for (uint32_t i = 0; i < PEERS; i++)
 		if (i != t.self)
 			hostile_attach(&others[i], t.reader.process.mesh);
