@@ -131,6 +131,7 @@ TEST(control_snapshot, "a snapshot has each worker's state, pid, epoch, cgroup, 
 	struct dsmx_query *query;
 	struct dsmx_batch batch;
 	struct seen seen;
+	uint64_t id;
 
 	CHECK_EQ(open_session(2, &options, &session), 0);
 	CHECK(comes_to(session->id, 1, "READY"));
@@ -152,9 +153,10 @@ TEST(control_snapshot, "a snapshot has each worker's state, pid, epoch, cgroup, 
 		CHECK(seen.worker.usage.cpu_ns > 0);
 	}
 	dsmx_query_close(query);
-	CHECK_EQ(see(session->id, 0).queries, 0);
+	id = session->id;
+	CHECK_EQ(see(id, 0).queries, 0);
 	dsmx_session_close(session);
-	CHECK_STR(see(session->id, 0).state, "");
+	CHECK_STR(see(id, 0).state, "");
 }
 
 TEST(control_killed_session,
@@ -378,6 +380,7 @@ static void freeze_and_thaw(bool *ok, enum dsmx_isolation isolation)
 	struct dsmx_query *query;
 	struct dsmx_batch batch;
 	struct dsmx_error err;
+	uint64_t id;
 	int r = -1;
 
 	options.extensions = extensions;
@@ -402,8 +405,9 @@ static void freeze_and_thaw(bool *ok, enum dsmx_isolation isolation)
 	dsmx_query_close(query);
 	CHECK_EQ(run_one(session, 1000, &err), 0);
 	CHECK_EQ(steer(session, 1, DSMX_CONTROL_FREEZE, 0, false, &err), 0);
+	id = session->id;
 	dsmx_session_close(session);
-	CHECK_EQ(count_processes(session->id), 0);
+	CHECK_EQ(count_processes(id), 0);
 }
 
 TEST(control_freeze,
