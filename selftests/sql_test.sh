@@ -214,7 +214,7 @@ deep() {
 point deep 'an expression of 50 000 terms is an error, not a crash' deep
 
 help() {
-	for command in '' $("$dsmx" --help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
+	for command in '' $("$dsmx" --help | sed -n 's/^  \([a-z-]*\) .*/\1/p'); do
 		"$dsmx" $command --help >"$dir/out" 2>"$dir/err" && [ -s "$dir/out" ] && [ ! -s "$dir/err" ] &&
 			awk 'length > 80 { print; bad = 1 } END { exit bad }' "$dir/out" || return 1
 	done

@@ -45,8 +45,7 @@ static const struct args_option options[] = {
 	                  "of startstream and exchange (2), session (0 to 8)" },
 	[OPT_PAGES] = { "pages", 'p', "KIND",
 	                "of their memory: auto, hugetlb, collapsed, small (auto)" },
-	[OPT_URGENT] = { "urgent", 0, NULL,
-	                 "before other work on this machine (root; not from a shell)" },
+	[OPT_URGENT] = { "urgent", 0, NULL, "before other work here (root; not from a shell)" },
 	{ 0 },
 };
 
@@ -57,10 +56,10 @@ static const struct args_usage usage = {
 		"Measures a part of dsmx, and in the same round what the machine can do at most.",
 	.options = options,
 	.footer =
-		"Commands: ring, latency, startstream, session, exchange, streams, oversubscribed,\n"
-		"idle, trace. A ratio is the median of value / limit of single rounds; q1 and q3\n"
-		"are its quartiles. near, far: whether both processors shared a cache. Rounds in\n"
-		"which that changed are dropped.",
+		"Commands: ring, latency, startstream, session, exchange, streams,\n"
+		"oversubscribed, idle, trace. A ratio is the median of value / limit of single\n"
+		"rounds; q1 and q3 are its quartiles. near, far: whether both processors shared a\n"
+		"cache. Rounds in which that changed are dropped.",
 };
 
 static int number(const struct args *args, const char *name, uint32_t least, uint32_t most,

@@ -26,8 +26,8 @@ static const struct args_usage usage = {
 		"$DSMX_CONFIG, else " DSMX_CONFIG_PATH "; and all of FILE.d/*.conf.",
 	.options = options,
 	.footer =
-		"Exit status: 0, 1 after an error (or a file that is not there), 2 after wrong usage.\n"
-		"What is unknown is a warning.",
+		"What is unknown is a warning. Exit status: 0, 1 after an error (or a file that is\n"
+		"not there), 2 after wrong usage.",
 };
 
 static void print_entries(const struct dsmx_config *config, bool all)

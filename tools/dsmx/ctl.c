@@ -25,7 +25,7 @@ enum option {
 static const struct args_option options[] = {
 	[OPT_SESSION] = { "session", 's', "ID", "of this session; needed where there are several" },
 	[OPT_TIMEOUT] = { "timeout", 't', "SEC",
-	                  "drain, restart: end what is not done by then (restart: 30)" },
+	                  "drain, restart: end what is not done by then (30)" },
 	[OPT_NO_WAIT] = { "no-wait", 0, NULL, "do not wait until it is done" },
 	[OPT_QUIET] = { "quiet", 'q', NULL, "say errors only" },
 	{ 0 },
@@ -36,16 +36,15 @@ static const struct args_usage usage = {
 	.usage = "[OPTION]... VERB WORKER...",
 	.summary = "Has a session's supervisor do something to workers: numbers, or 'all'.",
 	.options = options,
-	.footer =
-		"verbs:\n"
-		"  drain         give it nothing new; when its queries are over it ends, and stays away\n"
-		"  restart       the same, and another takes its place\n"
-		"  kill          end it at once; its queries fail, another follows by the session's rules\n"
-		"  freeze        stop it where it is; queries wait for it\n"
-		"  thaw          let it go on\n"
-		"  reset-failed  start one that failed, or waits to be started, now\n\n"
-		"'dsmx ps' shows sessions and workers. Exit status: 0, 1 where it was not done, 2 after\n"
-		"wrong usage, 3 without permission.",
+	.footer = "verbs:\n"
+		  "  drain         give it nothing new; it ends with its queries, and stays away\n"
+		  "  restart       the same, and another takes its place\n"
+		  "  kill          end it at once; its queries fail, another takes its place\n"
+		  "  freeze        stop it where it is; queries wait for it\n"
+		  "  thaw          let it go on\n"
+		  "  reset-failed  start one that failed, or waits to be started, now\n\n"
+		  "'dsmx ps' shows sessions and workers. Exit status: 0, 1 where it was not done,\n"
+		  "2 after wrong usage, 3 without permission.",
 };
 
 struct ctl_options {

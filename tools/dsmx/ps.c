@@ -53,10 +53,10 @@ static const struct args_usage usage = {
 		"again and again, q ends it; else once.",
 	.options = options,
 	.footer =
-		"MEM and LIMIT are of a worker's cgroup, CPU is the share of one processor since the\n"
-		"last look (the first time: seconds since its start), QUERIES are open ones that it\n"
-		"takes part in, LAST EXIT is of the incarnation before. Exit status: 0, 1 after an\n"
-		"error or where the session is not there, 2 after wrong usage.",
+		"MEM and LIMIT are of a worker's cgroup, CPU is the share of one processor since\n"
+		"the last look (the first time: seconds since its start), QUERIES are open ones\n"
+		"that it takes part in, LAST EXIT is of the incarnation before. Exit status: 0,\n"
+		"1 after an error or where the session is not there, 2 after wrong usage.",
 };
 
 struct ps_options {

@@ -54,7 +54,7 @@ static const struct args_option options[] = {
 	[OPT_ISOLATION] = { "isolation", 0, "LEVEL",
 	                    "none, cgroup, standard or strict; a ! behind it: or fail" },
 	[OPT_ALLOW_READ] = { "allow-read", 0, "PATH",
-	                     "standard, strict: workers may read it, too; can be repeated" },
+	                     "standard, strict: workers may read it, too (repeatable)" },
 	[OPT_NO_FILTERS] = { "no-filters", 0, NULL, "joins do not say ahead which keys they have" },
 	[OPT_QUIET] = { "quiet", 'q', NULL, "no notes, no progress: only errors on stderr" },
 	{ 0 },
