@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "dsmx/dsmx.h"
+#include "harness.h"
 
 #define ENDLESS INT64_MAX
 #define BATCH   1024

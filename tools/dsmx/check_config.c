@@ -25,9 +25,8 @@ static const struct args_usage usage = {
 		"Reads the configuration and prints what came out, with file and line. By default\n"
 		"$DSMX_CONFIG, else " DSMX_CONFIG_PATH "; and all of FILE.d/*.conf.",
 	.options = options,
-	.footer =
-		"What is unknown is a warning. Exit status: 0, 1 after an error (or a file that is\n"
-		"not there), 2 after wrong usage.",
+	.footer = "What is unknown is a warning. Exit status: 0, 1 after an error (or a file that\n"
+		  "is not there), 2 after wrong usage.",
 };
 
 static void print_entries(const struct dsmx_config *config, bool all)
