@@ -78,7 +78,7 @@ csv() { awk -F, 'NR == 1 { n = NF } NF != n { print FNR ": " NF " cells, not " n
 
 probes=$(grep -c '^	X(' "$top/include/dsmx/trace.h")
 
-echo 1..18
+echo 1..19
 
 "$trace" list >"$dir/said" 2>&1 && [ "$(grep -c '^  dsmx:' "$dir/said")" = "$probes" ] &&
 	[ "$(readelf -n "$build/libdsmx.so" 2>/dev/null | grep -c 'Provider: dsmx')" = "$probes" ]
@@ -116,7 +116,7 @@ point $? trace_why_top 'why and top tell about a running session, also where the
 
 codes=
 for row in '2:' '2:nonsense' '2:hist --format xml' '2:stat --format chrome' '2:hist -d nothing' '2:stat -p x' \
-	'2:slow --min-us -1' '2:top --sort nothing' '2:record' '1:stat -s 5ca1ab1e5ca1ab1e' '1:stat -p 1' '1:stat -g /' '1:slow --from /dev/null' \
+	'2:slow --min-us -1' '2:top --sort nothing' '2:record' '2:replay' '1:replay /nonexistent' '1:stat -s 5ca1ab1e5ca1ab1e' '1:stat -p 1' '1:stat -g /' '1:slow --from /dev/null' \
 	'1:hist --from /nonexistent' '0:--version' '0:hist --help' '0:doctor'; do
 	# shellcheck disable=SC2086
 	"$trace" ${row#*:} >"$dir/said" 2>&1
@@ -202,6 +202,12 @@ if bpf trace_exact 'the five stamps of all StartStreams are seen, of few and of 
 	done
 	cp "$dir/counted" "$dir/said"
 	point $bad trace_exact 'the five stamps of all StartStreams are seen, of few and of thousands, none out of order'
+fi
+
+if bpf trace_replay 'a recorded file is replayed: what follow would have shown'; then
+	"$trace" replay "$dir/rec" >"$dir/replayed" 2>"$dir/said" && "$trace" follow --from "$dir/rec" >"$dir/followed" 2>>"$dir/said" &&
+		[ -s "$dir/replayed" ] && cmp "$dir/replayed" "$dir/followed" >>"$dir/said"
+	point $? trace_replay 'a recorded file is replayed: what follow would have shown'
 fi
 
 if bpf trace_doctor 'doctor sees StartStreams of its own: probes are not only set, they fire'; then

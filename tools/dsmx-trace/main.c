@@ -21,6 +21,12 @@
 #define LINES       (TEXT | BIT(FORMAT_JSON) | BIT(FORMAT_CSV))
 #define NUMBERS     (LINES | BIT(FORMAT_OPENMETRICS))
 
+/* As they came: a recorded file, which is an operand here. */
+static int replay_main(const struct trace_options *options)
+{
+	return follow_main(options);
+}
+
 static const struct command {
 	const char *name;
 	int (*main)(const struct trace_options *options);
@@ -38,6 +44,7 @@ static const struct command {
 	{ "slow", slow_main, LINES, FORMAT_TEXT, "StartStreams that take long *" },
 	{ "follow", follow_main, LINES, FORMAT_TEXT, "events, as they come *" },
 	{ "record", record_main, TEXT, FORMAT_TEXT, "nothing, and writes events to a file *" },
+	{ "replay", replay_main, LINES, FORMAT_TEXT, "the events of FILE, which was recorded" },
 	{ "export", export_main,
 	  BIT(FORMAT_JSON) | BIT(FORMAT_CSV) | BIT(FORMAT_CHROME) | BIT(FORMAT_HTML), FORMAT_JSON,
 	  "events for other programs *" },
@@ -359,6 +366,14 @@ static int run(const struct command *command, int argc, char **argv)
 	}
 	if (status < 0 && option == ARGS_EXIT)
 		status = args.status;
+	if (status < 0 && command->main == replay_main) {
+		if (args.operand_count > 0 && o.from == NULL) {
+			o.from = args.operands[0];
+			args.operand_count--;
+		}
+		if (o.from == NULL)
+			status = args_wrong(&usage, "which file?");
+	}
 	if (status < 0 && args.operand_count > 0)
 		status = args_wrong(&usage, "'%s' is too much", args.operands[0]);
 	if (status < 0 && (command->formats & BIT(o.format)) == 0)
