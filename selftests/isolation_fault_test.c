@@ -153,8 +153,10 @@ static void faults(bool *ok, const char *function, int reason)
 		CHECK_EQ(open_at(levels[i], &log, &session, &err), 0);
 		dsmx_session_info(session, &info);
 		printf("# %s (%s)\n", info.level, info.steps);
-		if (reason == DSMX_EXIT_OOM && strstr(log.text, "without") != NULL)
+		if (reason == DSMX_EXIT_OOM && strstr(log.text, "without") != NULL) {
+			dsmx_session_close(session);
 			SKIP("no cgroup to limit memory by");
+		}
 		fault(ok, session, function, reason);
 		dsmx_session_close(session);
 		if (!*ok)

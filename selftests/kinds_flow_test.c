@@ -381,8 +381,12 @@ TEST(overflow_full,
 	char path[PATH_MAX + 64];
 
 	(void)file_path("disk", path, sizeof(path));
-	if (!make_small_disk(path))
-		SKIP("no file system may be mounted here: %s", strerror(errno));
+	if (!make_small_disk(path)) {
+		int code = errno;
+
+		(void)rmdir(path);
+		SKIP("no file system may be mounted here: %s", strerror(code));
+	}
 	CHECK_EQ(setenv("DSMX_OVERFLOW_DIR", path, 1), 0);
 	make_file(&halves);
 	for (size_t w = 0; w < DX_ARRAY_LEN(worker_counts); w++) {
