@@ -140,6 +140,7 @@ static void have(enum fault fault)
 	case FAULT_ABORT:
 		abort();
 	case FAULT_SEGV:
+		(void)signal(SIGSEGV, SIG_DFL); /* a sanitizer would make it an exit */
 		(void)raise(SIGSEGV);
 		break;
 	case FAULT_BIG:
