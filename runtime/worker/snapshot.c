@@ -142,23 +142,31 @@ static void fill_worker(struct seen *seen, uint32_t index)
 		seen->workers[index].usage.memory_bytes = resident_bytes(from->pid);
 }
 
-/* What the supervisor says of it; of a dead one only what its entry says is left. */
+static int read_status(struct seen *seen, const struct dx_message *lines, int supervisor)
+{
+	uint64_t session = seen->status.session, status = 0;
+	int r;
+
+	if (dx_message_number(lines, "STATUS", INT32_MAX, &status) != 0 ||
+	    !has_owner(supervisor, seen->uid))
+		return -EPROTO;
+	r = dx_status_read(supervisor, (int)status, &seen->status);
+	return r == 0 && seen->status.session != session ? -EPROTO : r;
+}
+
+/* What the supervisor says of it; of a dead one, or one that is about to be, only what its entry says is left. */
 static int read_session(struct seen *seen, const struct dx_message *lines)
 {
-	uint64_t leader = 0, supervisor = 0, status = 0, session = seen->status.session;
+	uint64_t leader = 0, supervisor = 0, session = seen->status.session;
 	const char *cgroup = dx_message_get(lines, "CGROUP");
-	int r;
 
 	if (dx_message_number(lines, "LEADER", INT32_MAX, &leader) != 0 ||
 	    dx_message_number(lines, "SUPERVISOR", INT32_MAX, &supervisor) != 0)
 		return -EPROTO;
-	if (seen->alive) {
-		if (dx_message_number(lines, "STATUS", INT32_MAX, &status) != 0 ||
-		    !has_owner((int)supervisor, seen->uid))
-			return -EPROTO;
-		r = dx_status_read((int)supervisor, (int)status, &seen->status);
-		return r == 0 && seen->status.session != session ? -EPROTO : r;
-	}
+	if (seen->alive && read_status(seen, lines, (int)supervisor) == 0)
+		return 0;
+	memset(&seen->status, 0, sizeof(seen->status));
+	seen->status.session = session;
 	seen->status.leader = (int)leader;
 	seen->status.supervisor = (int)supervisor;
 	seen->status.page_fd = -1;
