@@ -138,6 +138,20 @@ static bool in_chroot(void)
 	       ours.st_dev != inits.st_dev || ours.st_ino != inits.st_ino;
 }
 
+/* As in a chroot whose processes are the only ones: what is mounted cannot be kept from everybody else's view. */
+static bool root_no_mount(void)
+{
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	char line[4096], at[256];
+	bool found = false;
+
+	while (mounts != NULL && fgets(line, sizeof(line), mounts) != NULL)
+		found |= sscanf(line, "%*s %*s %*s %*s %255s", at) == 1 && strcmp(at, "/") == 0;
+	if (mounts != NULL)
+		(void)fclose(mounts);
+	return !found;
+}
+
 /* Another user cannot reach what was built: some directory above is closed to others. */
 static bool private_tree(void)
 {
@@ -193,6 +207,7 @@ static const struct kind {
 	{ "no-memory-v2", no_memory_v2 },
 	{ "one-node", one_node },
 	{ "chroot", in_chroot },
+	{ "root-no-mount", root_no_mount },
 	{ "private-tree", private_tree },
 	{ "sanitized", sanitized },
 	{ "no-bpf", no_bpf },
