@@ -60,7 +60,8 @@ int args_wrong(const struct args_usage *usage, const char *format, ...)
 {
 	va_list ap;
 
-	fputs("dsmx: ", stderr);
+	/* The program is the command's first word. */
+	fprintf(stderr, "%.*s: ", (int)strcspn(usage->command, " "), usage->command);
 	va_start(ap, format);
 	vfprintf(stderr, format, ap);
 	va_end(ap);
