@@ -275,11 +275,16 @@ TEST(no_arrow, "what is no Arrow file, or not there, is refused with its own cod
 	static const char magic[18] = "ARROW1\0\0\0\0\0\0ARROW1";
 	struct dsmx_ipc_file *file;
 	int fd = memfd_create("dsmx-test", MFD_CLOEXEC);
-	char path[32];
+	char path[32], dir[] = "/tmp/dsmx-test-XXXXXX", fifo[32];
 
+	CHECK(mkdtemp(dir) != NULL);
 	CHECK_EQ(dsmx_ipc_open("/nonexistent/x.arrow", &file, NULL), -ENOENT);
 	CHECK_EQ(dsmx_ipc_open("/", &file, NULL), -EISDIR);
 	CHECK_EQ(dsmx_ipc_open("/dev/null", &file, NULL), -EPROTO);
+	CHECK_EQ(mkfifo(strcat(strcpy(fifo, dir), "/fifo"), 0600), 0);
+	CHECK_EQ(dsmx_ipc_open(fifo, &file, NULL), -EPROTO); /* at once: nobody writes to it */
+	CHECK_EQ(unlink(fifo), 0);
+	CHECK_EQ(rmdir(dir), 0);
 	CHECK_EQ(open_and_read(fd_path(fd, path), 0), -EPROTO);
 	store_file(fd, (const uint8_t *)"PAR1PAR1PAR1PAR1PAR1PAR1", 24);
 	CHECK_EQ(open_and_read(path, 0), -EPROTO);

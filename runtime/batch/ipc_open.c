@@ -35,7 +35,8 @@ struct footer {
 
 static int map_file(struct dsmx_ipc_file *file, struct dsmx_error *err)
 {
-	int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY), ret = 0;
+	/* Not to wait for who writes to what turns out to be a pipe. */
+	int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), ret = 0;
 	struct stat st;
 	void *map;
 
