@@ -31,7 +31,7 @@ until_ps() {
 	echo "# was never seen: $1"; false
 }
 
-echo 1..24
+echo 1..28
 check ps_help 'help is on stdout' both 0 'QUERIES' "$dsmx ps --help"
 check ps_once 'into a pipe ps looks once, and finding nothing is no error' exits 0 "$dsmx" ps
 check ps_none_json 'a session that is not there, as JSON' both 1 '^{"sessions":\[\]}$' "$dsmx ps --json -s 1234"
@@ -39,6 +39,11 @@ check ps_not_there 'a session that is named and not there is an error' both 1 'n
 check ps_wrong 'wrong usage is 2' both 2 'is no session' "$dsmx ps -s xyz"
 check ps_operand 'an operand too' both 2 'no operands' "$dsmx ps 0"
 check ps_interval 'an interval of nothing too' both 2 'interval' "$dsmx ps -i 0"
+full() { "$@" >/dev/full 2>"$dir/said"; code=$?; [ $code = 1 ] || { echo "# status $code, not 1"; return 1; }; says 'cannot write: No space'; }
+check ps_full 'a full disk is an error that is said' full "$dsmx" ps
+check config_full 'for check-config, too' full "$dsmx" check-config
+check help_full 'and for a help text' full "$dsmx" --help
+check bench_wrong 'who is used wrongly says its own name' both 2 '^dsmx-bench: there is no option' "$DSMX_BUILD/dsmx-bench ring --nope"
 check ctl_verb 'ctl without a verb is 2' both 2 'verb is missing' "$dsmx ctl"
 check ctl_unknown 'with a wrong one too' both 2 "no verb 'stop'" "$dsmx ctl stop 0"
 check ctl_which 'without a worker too' both 2 'which worker' "$dsmx ctl kill"

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../lib/args.h"
+#include "../lib/stdout.h"
 #include "bench.h"
 #include "dsmx/dsmx.h"
 #include "dsmx/worker.h"
@@ -154,5 +155,5 @@ int main(int argc, char **argv)
 	else if (r == 0)
 		r = run(&bench, args.operands[0]);
 	args_fini(&args);
-	return r;
+	return stdout_end("dsmx-bench", r);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "../lib/hist.h"
+#include "../lib/stdout.h"
 #include "dsmx/dsmx.h"
 #include "source.h"
 
@@ -387,12 +388,7 @@ static int run(const struct command *command, int argc, char **argv)
 	if (status >= 0)
 		return status;
 	catch_interrupts();
-	status = command->main(&o);
-	if (fflush(stdout) != 0 && status == EXIT_OK && errno != EPIPE) {
-		fprintf(stderr, "dsmx-trace: cannot write: %s\n", strerror(errno));
-		status = EXIT_ERROR;
-	}
-	return status;
+	return command->main(&o);
 }
 
 static void print_usage(FILE *to)
@@ -403,7 +399,7 @@ static void print_usage(FILE *to)
 	fputs("\n'dsmx-trace COMMAND --help' lists the options, dsmx-trace(1) tells more.\n", to);
 }
 
-int main(int argc, char **argv)
+static int start(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
@@ -424,4 +420,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "dsmx-trace: there is no command '%s'\n", name);
 	fputs("'dsmx-trace --help' lists the commands\n", stderr);
 	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	return stdout_end("dsmx-trace", start(argc, argv));
 }

@@ -63,7 +63,7 @@ static int check(const char *path, bool all)
 		printf("# there is no " DSMX_CONFIG_PATH "\n");
 	print_entries(config, all);
 	dsmx_config_free(config);
-	return fflush(stdout) == 0 ? EXIT_OK : EXIT_ERROR;
+	return EXIT_OK;
 }
 
 int check_config_main(int argc, char **argv)

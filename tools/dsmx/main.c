@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../lib/stdout.h"
 #include "commands.h"
 #include "dsmx/dsmx.h"
 
@@ -26,7 +27,7 @@ static void print_usage(FILE *to)
 	fputs("\n'dsmx COMMAND --help' tells more about one, dsmx(1) about all.\n", to);
 }
 
-int main(int argc, char **argv)
+static int start(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
@@ -47,4 +48,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "dsmx: there is no command '%s'\n", name);
 	fputs("'dsmx --help' lists the commands\n", stderr);
 	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	return stdout_end("dsmx", start(argc, argv));
 }

@@ -262,7 +262,7 @@ static int look_again(const struct ps_options *o, bool live)
 	for (uint64_t i = 0; o->count == 0 || i < o->count; i++) {
 		struct ps_look look = { .session = o->session, .wide = o->wide };
 
-		if (i > 0 && wait_for_key(o->interval_ms, live))
+		if (i > 0 && (fflush(stdout) != 0 || wait_for_key(o->interval_ms, live)))
 			break;
 		dsmx_snapshot_free(before);
 		before = now;
@@ -286,10 +286,6 @@ static int look_again(const struct ps_options *o, bool live)
 		if (live)
 			fputs("\033[J", stdout);
 		status = has_session(now, o->session) ? EXIT_OK : EXIT_ERROR;
-		if (fflush(stdout) != 0) {
-			status = EXIT_ERROR;
-			break;
-		}
 	}
 	dsmx_snapshot_free(before);
 	dsmx_snapshot_free(now);
