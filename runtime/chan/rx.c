@@ -115,27 +115,31 @@ static void take_filters_back(struct dx_rx *rx)
 	rx->filters = NULL;
 }
 
-/* The request is complete and its counts are 0 before the word says so. */
+/*
+ * The request is complete and its counts are 0 before the word says so. The producer of the slot's last stream may still
+ * look at the counts, so each is one store. Whoever sees a count fall sees that the stream before was DONE.
+ */
 static void fill_request(struct dx_rx *rx, const struct dx_stream_key *key, bool cancel)
 {
 	struct dx_mesh *mesh = rx->mesh;
+	struct dsmx_request_abi *request = rx->request;
 
-	/* Whoever sees a count fall sees that the stream before was DONE. */
-	dx_store_release(DX_EDGE_RELEASED, &rx->request->released, 0);
-	*rx->request = (struct dsmx_request_abi){
-		.query = key->query,
-		.exchange = key->exchange,
-		.task = key->task,
-		.partition = key->partition,
-		.partitions = key->partitions,
-		.attempt = key->attempt,
-		.record = key->record,
-		.plan_hash = key->plan_hash,
-		.schema_hash = key->schema_hash,
-		.sent_ns = dx_now_ns(),
-		.wanted = DSMX_WANTED_NONE,
-		.epoch = dx_mesh_epoch(mesh, rx->peer->index),
-	};
+	dx_store_release(DX_EDGE_RELEASED, &request->released, 0);
+	dx_store_release(DX_EDGE_TAKEN, &request->taken, 0);
+	dx_store_plain(&request->wanted, DSMX_WANTED_NONE);
+	request->query = key->query;
+	request->exchange = key->exchange;
+	request->task = key->task;
+	request->partition = key->partition;
+	request->partitions = key->partitions;
+	request->attempt = key->attempt;
+	request->record = key->record;
+	request->plan_hash = key->plan_hash;
+	request->schema_hash = key->schema_hash;
+	request->sent_ns = dx_now_ns();
+	request->first_read_ns = 0;
+	request->epoch = dx_mesh_epoch(mesh, rx->peer->index);
+	request->filter_offset = request->filter_bytes = 0;
 	if (key->filters != NULL)
 		lend_filters(rx, key);
 	if (rx->peer->own_line->requests <= rx->slot)
