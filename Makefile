@@ -66,6 +66,9 @@ FLAGS_tsan    := -O1 -g -fsanitize=thread $(if $(filter gcc,$(COMPILER)),-Wno-ma
 FLAGS_fuzz    := $(FLAGS_asan) -fsanitize=fuzzer-no-link
 FLAGS         := $(or $(FLAGS_$(VARIANT)),$(error VARIANT is release, debug, asan, tsan or fuzz, not "$(VARIANT)"))
 
+# Fault points (runtime/base/point.h): in every variant but those that are measured, or fuzzed for speed.
+POINTS := $(if $(filter debug asan tsan,$(VARIANT)),-DDX_POINTS)
+
 # Where the loops over vectors are, the compiler is to unroll and vectorise them.
 FAST       := batch exec exchange
 FAST_FLAGS := $(if $(filter release,$(VARIANT)),-O3 -fno-math-errno)
@@ -85,7 +88,7 @@ PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 LIBEXECDIR ?= $(PREFIX)/libexec/dsmx
 
-COMMON    := -D_GNU_SOURCE -fPIC -fvisibility=hidden -Iinclude -DDSMX_VERSION='"$(VERSION)"' $(FLAGS)
+COMMON    := -D_GNU_SOURCE -fPIC -fvisibility=hidden -Iinclude -DDSMX_VERSION='"$(VERSION)"' $(POINTS) $(FLAGS)
 DX_CFLAGS := -std=gnu11 $(COMMON) $(WARN)
 DEPGEN     = -MMD -MP -MF $(@:.o=.d)
 LIBS      := -Wl,--as-needed -luring -lnuma -lprotobuf-c -lseccomp -lcap -lzstd -llz4 -lpthread -ldl
@@ -120,7 +123,7 @@ $(OUT)/.flags $(OUT)/.files $(OUT)/.prefix: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$STAMP" | cmp -s - $@ || printf '%s\n' "$$STAMP" >$@
 
-$(OUT)/runtime/%.o: INCLUDE := -Iruntime -I$(GEN)
+$(OUT)/runtime/%.o: INCLUDE := -Iruntime -I$(GEN) $(if $(POINTS),-include base/point_calls.h)
 $(OUT)/selftests/%.o: INCLUDE := -Iruntime -I$(GEN) -Itools
 $(OUT)/tools/%.o: INCLUDE := -Itools
 $(OUT)/tools/dsmx-bench/%.o: INCLUDE := -Itools -Iruntime

@@ -64,16 +64,29 @@ enum dx_fence_place {
 	DX_FENCE_WAKE,
 };
 
+/* Where there are fault points (base/point.h), each of these is one. */
+#ifdef DX_POINTS
+#include "base/point.h"
+#define DX_AT_EDGE_(edge)   dx_point_pass((enum dx_point)(edge))
+#define DX_AT_FENCE_(place) dx_point_pass((enum dx_point)(DX_POINT_SLEEP + (place)))
+#define DX_AT_STORE_()      dx_point_pass(DX_POINT_STORE)
+#else
+#define DX_AT_EDGE_(edge)   ((void)(edge))
+#define DX_AT_FENCE_(place) ((void)(place))
+#define DX_AT_STORE_()      ((void)0)
+#endif
+
 #define dx_store_release(edge, word, value)                                                        \
-	((void)(edge), __atomic_store_n((word), (value), __ATOMIC_RELEASE))
-#define dx_load_acquire(edge, word) ((void)(edge), __atomic_load_n((word), __ATOMIC_ACQUIRE))
+	(DX_AT_EDGE_(edge), __atomic_store_n((word), (value), __ATOMIC_RELEASE))
+#define dx_load_acquire(edge, word) (DX_AT_EDGE_(edge), __atomic_load_n((word), __ATOMIC_ACQUIRE))
 
 /* A store-load fence: what stands before it is visible before what follows is read. */
-#define dx_fence(place) ((void)(place), __atomic_thread_fence(__ATOMIC_SEQ_CST))
+#define dx_fence(place) (DX_AT_FENCE_(place), __atomic_thread_fence(__ATOMIC_SEQ_CST))
 
 /* A word that only this process writes, or one whose order an edge or fence beside it gives. */
-#define dx_load_plain(word)         __atomic_load_n((word), __ATOMIC_RELAXED)
-#define dx_store_plain(word, value) __atomic_store_n((word), (value), __ATOMIC_RELAXED)
+#define dx_load_plain(word) __atomic_load_n((word), __ATOMIC_RELAXED)
+#define dx_store_plain(word, value)                                                                \
+	(DX_AT_STORE_(), __atomic_store_n((word), (value), __ATOMIC_RELAXED))
 
 /*
  * A copy of another process's record, to be checked and then used: that process may write it at any time, so the

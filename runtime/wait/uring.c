@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/order.h"
+#include "base/point.h"
 #include "wait/backend.h"
 #include "wait/uring_compat.h"
 
@@ -103,7 +104,9 @@ static int make_ring(struct io_uring *ret_ring)
 			.cq_entries = CQ_ENTRIES,
 		};
 
-		code = io_uring_queue_init_params(SQ_ENTRIES, ret_ring, &params);
+		code = DX_POINT_FAILS(URING)
+		               ? dx_errno()
+		               : io_uring_queue_init_params(SQ_ENTRIES, ret_ring, &params);
 		if (code < 0)
 			continue;
 		code = params.features & IORING_FEAT_EXT_ARG ? restrict_ring(ret_ring)

@@ -36,6 +36,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/point.h"
 
 #define STACK_BYTES (64U << 10)
 
@@ -152,7 +153,7 @@ int dx_spawn_child(const struct dx_spawn *spawn, struct dx_process *ret_process,
 		.exit_signal = SIGCHLD,
 		.cgroup = spawn->cgroup_fd >= 0 ? (unsigned)spawn->cgroup_fd : 0U,
 	};
-	long pid = syscall(SYS_clone3, &args, sizeof(args));
+	long pid = DX_POINT_FAILS(CHILD) ? -1 : syscall(SYS_clone3, &args, sizeof(args));
 
 	if (pid < 0 && errno == ENOSYS) {
 		joins = spawn->cgroup_fd >= 0;
@@ -234,7 +235,7 @@ int dx_spawn_detached(const struct dx_spawn *spawn, struct dx_process *ret_proce
 
 int dx_pidfd_open(pid_t pid)
 {
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int fd = DX_POINT_FAILS(PIDFD) ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
 
 	return fd >= 0 ? fd : dx_errno();
 }
