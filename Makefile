@@ -37,6 +37,7 @@ OWN_OBJ  := $(LIB_SRC:%.c=$(OUT)/%.o)
 LIB_OBJ  := $(OWN_OBJ) $(GEN_OBJ)
 TEST_BIN := $(TEST_SRC:%.c=$(OUT)/%)
 SOAK     := $(OUT)/selftests/soak/soak
+STRESS   := $(OUT)/selftests/stress/stress
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(OUT)/%)
 PLUGINS  := $(PLUGIN_SRC:%.c=$(OUT)/%.so)
 EXAMPLES := $(EXAMPLE_SRC:docs/%.c=$(OUT)/%) $(EXAMPLE_SRC:docs/%.c=$(OUT)/%-cxx) \
@@ -111,7 +112,7 @@ say  = @printf '  %-6s %s\n' '$(1)' '$(2)'
 all: library tools tests examples		## the library, the tools, the selftests and the examples
 library: $(LIBRARY)
 tools: $(TOOL_BIN)
-tests: $(TEST_BIN) $(FUZZ_BIN) $(SOAK) $(PLUGINS) $(RUNNER) $(TOOL_BIN) $(OUT)/selftests/trace_cost_bare
+tests: $(TEST_BIN) $(FUZZ_BIN) $(SOAK) $(STRESS) $(PLUGINS) $(RUNNER) $(TOOL_BIN) $(OUT)/selftests/trace_cost_bare
 examples: $(EXAMPLES)
 
 # Stamps hold what a build was made with, and change only when that does: flags, and lists of files, as one that
@@ -278,6 +279,20 @@ $(SOAK): $(SOAK).o $(LIB_OBJ) $(OUT)/.files
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS) -lm
 
+# Streams and all below them with fault points, also where the library has none: what has points goes to points/.
+STRESS_LAYERS := base shm wait task chan
+STRESS_SRC := $(wildcard selftests/stress/*.c) $(wildcard $(STRESS_LAYERS:%=runtime/%/*.c))
+STRESS_OBJ := $(STRESS_SRC:%.c=$(OUT)/points/%.o)
+$(OUT)/points/%.o: %.c $(OUT)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$< (points))
+	$(Q)$(CC) $(DX_CFLAGS) -DDX_POINTS -Iruntime $(if $(filter runtime/%,$<),-include base/point_calls.h) $(DEPGEN) $(CFLAGS) -c -o $@ $<
+
+$(STRESS): $(STRESS_OBJ) $(OUT)/.files
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(STRESS_OBJ) $(LIBS)
+
 # Plug-ins take the library's names from the process that loads them.
 $(OUT)/selftests/%_plugin.so: $(OUT)/selftests/%_plugin.o
 	$(call say,LINK,$@)
@@ -304,7 +319,7 @@ $(OUT)/examples/%-cxx: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
 	$(call say,CXX,$<)
 	$(Q)$(CXX) -std=c++17 $(STRICT) $(CXXFLAGS) $(LDFLAGS) -o $@ -x c++ $< -L$(OUT) -ldsmx $(RPATH)
 
--include $(BARE:%=$(OUT)/selftests/bare/%.d) $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZ_BIN:=.d) $(FUZZ_DRIVER:.o=.d) $(SOAK).d $(PLUGINS:.so=.d) $(RUN_OBJ:.o=.d) \
+-include $(BARE:%=$(OUT)/selftests/bare/%.d) $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZ_BIN:=.d) $(FUZZ_DRIVER:.o=.d) $(SOAK).d $(STRESS_OBJ:.o=.d) $(PLUGINS:.so=.d) $(RUN_OBJ:.o=.d) \
          $(patsubst %.c,$(OUT)/%.d,$(wildcard tools/*/*.c)) $(PEERS:%=$(PEER)%.d)
 
 # --- run and check ------------------------------------------------------------------------------------
@@ -312,7 +327,7 @@ $(OUT)/examples/%-cxx: docs/examples/%.c $(PUBLIC_H) $(LINKS) $(OUT)/.flags
 CLANG_FORMAT ?= clang-format-19
 CHECKS       := $(filter-out checks,$(patsubst .ci/check-%,%,$(sort $(wildcard .ci/check-*))))
 
-.PHONY: demo selftests sim model soak hostile fuzz unittests run-selftests run-unittests run-demo run-vmtest vmtest deps \
+.PHONY: demo selftests sim model soak stress hostile fuzz unittests run-selftests run-unittests run-demo run-vmtest vmtest deps \
         deps-check deps-vm deps-bench \
         check check-checks $(CHECKS:%=check-%) format
 
@@ -337,6 +352,9 @@ vmtest: deps					## the selftests on other kernels, emulated: KERNEL=6.1|6.12|7|
 
 soak: $(SOAK)					## 10^9 records and 10^7 parks through two processes: RECORDS=n PARKS=n less
 	$(Q)$< $(if $(RECORDS),-r $(RECORDS)) $(if $(PARKS),-p $(PARKS))
+
+stress: $(STRESS)				## processes that linger at every step: TIME=seconds (300) SEED=n
+	$(Q)$< -t $(or $(TIME),300) $(if $(SEED),-s $(SEED))
 
 hostile:					## 10^7 mutated words per reader under sanitizers: WORDS=n TESTS='pattern' less of it
 	$(AGAIN) VARIANT=asan OUT=build/asan DEPS=no $(FUZZ_SRC:%.c=build/asan/%)
