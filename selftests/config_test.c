@@ -172,6 +172,31 @@ TEST(config_apply, "each key goes to its field, and what the program has said st
 	remove_dirs();
 }
 
+TEST(config_numa, "NUMAPolicy= and NUMAMask= go to the session's options")
+{
+	struct dsmx_session_options options = { .size = sizeof(options) };
+	struct dsmx_config *config;
+
+	CHECK(make_dirs());
+	CHECK_EQ(dsmx_config_load(write_file("a.conf", "[Worker]\nNUMAPolicy=default\n"), &config,
+	                          NULL),
+	         0);
+	dsmx_config_apply(config, &options);
+	CHECK_EQ(options.numa, DSMX_NUMA_OFF);
+	CHECK(options.numa_nodes == NULL);
+	dsmx_config_free(config);
+	options = (struct dsmx_session_options){ .size = sizeof(options) };
+	CHECK_EQ(dsmx_config_load(
+			 write_file("a.conf", "[Worker]\nNUMAPolicy=preferred\nNUMAMask=0 2-3\n"),
+			 &config, NULL),
+	         0);
+	dsmx_config_apply(config, &options);
+	CHECK_EQ(options.numa, DSMX_NUMA_AUTO);
+	CHECK_STR(options.numa_nodes, "0,2-3");
+	dsmx_config_free(config);
+	remove_dirs();
+}
+
 TEST(config_old_program, "a program whose options are older gets the fields that it has")
 {
 	struct dsmx_session_options options = { .size = offsetof(struct dsmx_session_options,
@@ -236,6 +261,8 @@ TEST(config_wrong, "what is wrong is said with file and line; what is unknown is
 		{ "[Worker]\nCPUQuota=2\n", "a.conf:2: CPUQuota=2 is not a share" },
 		{ "[Worker]\nRestart=maybe\n", "no, on-failure or always" },
 		{ "[Worker]\nIsolation=loose\n", "standard or strict" },
+		{ "[Worker]\nNUMAPolicy=bind\n", "preferred or default" },
+		{ "[Worker]\nNUMAMask=all\n", "a list of memory nodes" },
 		{ "[Worker]\nWatchdogSec=1ms\n", "from 200ms on" },
 		{ "[Worker]\nTasksMax=0\n", "from 1 on" },
 		{ "[Session]\nWorkers=65\n", "Workers=65" },

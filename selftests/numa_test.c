@@ -209,6 +209,72 @@ TEST(numa_off, "off: workers run where the application may")
 	dsmx_session_close(session);
 }
 
+TEST(numa_nodes, "workers are on the nodes that were named, and on no others")
+{
+	static const char *const lists[] = { "0", "1", "0-1" };
+	static const int nodes[][2] = { { 0, 0 }, { 1, 1 }, { 0, 1 } };
+
+	if (node_count() != 2)
+		SKIP("%d nodes, not 2", node_count());
+	for (size_t i = 0; i < DX_ARRAY_LEN(lists) && *ok; i++) {
+		struct log log = { .notices = 0 };
+		struct dsmx_session_options options = options_of(4, &log);
+
+		options.numa_nodes = lists[i];
+		check_workers(ok, &options, nodes[i]);
+	}
+}
+
+TEST(numa_nodes_wrong, "a list of nodes that is none, or that this machine has not, is refused")
+{
+	static const char *const lists[] = {
+		"", "x", "0-", "1-0", "0,,0", "0 1", "-1", "4096", "0-4096", "99999999999999999999"
+	};
+	struct dsmx_session_options options = options_of(1, NULL);
+	struct dsmx_session *session;
+	struct dsmx_error err;
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(lists); i++) {
+		options.numa_nodes = lists[i];
+		CHECK_EQ(dsmx_session_open(&options, &session, &err), -EINVAL);
+		CHECK(strstr(err.message, "numa_nodes") != NULL);
+	}
+	options.numa_nodes = "0";
+	options.numa = DSMX_NUMA_OFF;
+	CHECK_EQ(dsmx_session_open(&options, &session, &err), -EINVAL);
+	CHECK(strstr(err.message, "numa is OFF") != NULL);
+	options.numa = DSMX_NUMA_AUTO;
+	CHECK_EQ(dsmx_session_open(&options, &session, &err), 0);
+	dsmx_session_close(session);
+}
+
+TEST(numa_nodes_unreachable,
+     "nodes on which a worker may not run end the opening, and it is said why")
+{
+	struct log log = { .notices = 0 };
+	struct dsmx_session_options options = options_of(1, &log);
+	struct dsmx_session *session = NULL;
+	struct dsmx_error err;
+	char cpus[16];
+	int cpu = 0, r;
+
+	if (node_count() != 2)
+		SKIP("%d nodes, not 2", node_count());
+	while (dx_numa_node_of_cpu(cpu) != 0)
+		cpu++;
+	(void)snprintf(cpus, sizeof(cpus), "%d", cpu);
+	options.worker_cpus = cpus;
+	options.numa_nodes = "1";
+	r = dsmx_session_open(&options, &session, &err);
+	if (r == 0) {
+		dsmx_session_close(session);
+		CHECK(strstr(log.text, "worker_cpus") != NULL);
+		SKIP("no cpuset controller");
+	}
+	CHECK_EQ(r, -EOWNERDEAD);
+	CHECK(strstr(err.message, "of nodes 1") != NULL);
+}
+
 TEST(numa_shortage, "huge pages that a node lacks come from another one")
 {
 	struct dx_segment segment;

@@ -137,6 +137,9 @@ struct dsmx_session_options {
 		worker_hugetlb_max; /* bytes of 2 MiB pages that it may reserve; 0: no limit. Only version 2 */
 	uint32_t
 		worker_cpu_weight; /* 1 to 10 000: its share where processors are wanted by many; 0: 100 */
+
+	/* The NUMA nodes that workers are dealt out to, "0-1,3": they run there only; NULL: any. */
+	const char *numa_nodes;
 };
 
 /* What a session will take; bytes of memory, not address space. */

@@ -26,7 +26,9 @@ enum kind {
 	KIND_PAGES,
 	KIND_WAIT,
 	KIND_ISOLATION,
-	KIND_YES, /* bool */
+	KIND_NUMA,
+	KIND_NODES, /* text */
+	KIND_YES,   /* bool */
 	KIND_COUNT_OF
 };
 
@@ -49,6 +51,8 @@ static const struct {
 	[KIND_WAIT] = { sizeof(enum dsmx_wait_backend), "auto, io_uring or futex" },
 	[KIND_ISOLATION] = { sizeof(enum dsmx_isolation),
 	                     "none, cgroup, standard or strict, perhaps with a ! behind" },
+	[KIND_NUMA] = { sizeof(enum dsmx_numa), "preferred or default" },
+	[KIND_NODES] = { sizeof(char *), "a list of memory nodes: 0-1" },
 	[KIND_YES] = { sizeof(bool), "yes or no" },
 };
 
@@ -76,6 +80,8 @@ static const struct row {
 	{ "Worker", "CPUQuota", KIND_PERCENT, AT(worker_cpu_percent), 1, 1000000 },
 	{ "Worker", "TasksMax", KIND_LIMIT, AT(worker_pids_max), 1, UINT32_MAX },
 	{ "Worker", "AllowedCPUs", KIND_CPUS, AT(worker_cpus), 0, 0 },
+	{ "Worker", "NUMAPolicy", KIND_NUMA, AT(numa), 0, 0 },
+	{ "Worker", "NUMAMask", KIND_NODES, AT(numa_nodes), 0, 0 },
 	{ "Worker", "Isolation", KIND_ISOLATION, AT(isolation), 0, 0 },
 	{ "Worker", "CoreDump", KIND_YES, AT(core_dumps), 0, 0 },
 	{ "Worker", "Restart", KIND_RESTART, AT(restart), 0, 0 },
@@ -101,6 +107,7 @@ union value {
 	enum dsmx_restart restart;
 	enum dsmx_pages pages;
 	enum dsmx_wait_backend wait;
+	enum dsmx_numa numa;
 	enum dsmx_isolation isolation;
 };
 
@@ -120,6 +127,9 @@ static int take_word(enum kind kind, const char *value, union value *ret_value)
 		                                [DSMX_RESTART_ALWAYS] = "always",
 		                                [DSMX_RESTART_NEVER] = "no" };
 	static const char *const pages[] = { "auto", "hugetlb", "collapsed", "small" };
+	static const char *const numas[] = {
+		[DSMX_NUMA_AUTO] = "preferred", [DSMX_NUMA_OFF] = "default"
+	};
 	static const char *const waits[] = { "auto", "io_uring", "futex" };
 	static const char *const noes[] = { "no", "yes", "false", "true", "off", "on", "0", "1" };
 	int index, r;
@@ -134,6 +144,11 @@ static int take_word(enum kind kind, const char *value, union value *ret_value)
 		r = find_word(value, pages, (int)DX_ARRAY_LEN(pages), &index);
 		if (r == 0)
 			ret_value->pages = (enum dsmx_pages)index;
+		return r;
+	case KIND_NUMA:
+		r = find_word(value, numas, (int)DX_ARRAY_LEN(numas), &index);
+		if (r == 0)
+			ret_value->numa = (enum dsmx_numa)index;
 		return r;
 	case KIND_WAIT:
 		r = find_word(value, waits, (int)DX_ARRAY_LEN(waits), &index);
@@ -220,11 +235,12 @@ static int take_value(const struct row *row, const char *value, struct dsmx_sess
 	*ret_text = NULL;
 	switch (row->kind) {
 	case KIND_CPUS:
+	case KIND_NODES:
 	case KIND_PATH:
-		if (row->kind == KIND_CPUS ? dx_config_cpus(value, list, sizeof(list)) != 0
+		if (row->kind != KIND_PATH ? dx_config_cpus(value, list, sizeof(list)) != 0
 		                           : value[0] != '/')
 			return -EINVAL;
-		*ret_text = strdup(row->kind == KIND_CPUS ? list : value);
+		*ret_text = strdup(row->kind != KIND_PATH ? list : value);
 		ret_value->text = *ret_text;
 		return *ret_text != NULL ? 0 : -ENOMEM;
 	case KIND_ISOLATION:
@@ -233,6 +249,7 @@ static int take_value(const struct row *row, const char *value, struct dsmx_sess
 	case KIND_RESTART:
 	case KIND_PAGES:
 	case KIND_WAIT:
+	case KIND_NUMA:
 	case KIND_YES:
 		return take_word(row->kind, value, ret_value);
 	default:

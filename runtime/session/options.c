@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "session/session.h"
+#include "shm/numa.h"
 #include "shm/segment.h"
 
 #define DEFAULT_DATA_BYTES           (16ULL << 20)
@@ -111,6 +112,11 @@ static int check_kinds(const struct dsmx_session_options *o, struct dsmx_error *
 			"worker_memory_max, worker_pids_max, worker_cpu_percent, worker_cpus, "
 			"worker_memory_high, worker_hugetlb_max and worker_cpu_weight need a "
 			"cgroup, but isolation is NONE");
+	if (o->numa_nodes != NULL && o->numa == DSMX_NUMA_OFF)
+		return dx_error(err, -EINVAL, "numa_nodes: \"%.100s\", but numa is OFF",
+		                o->numa_nodes);
+	if (o->numa_nodes != NULL && dx_numa_check(o->numa_nodes, err) != 0)
+		return -EINVAL;
 	if (o->worker_cpu_weight > 10000)
 		return dx_error(err, -EINVAL, "worker_cpu_weight: %u, but 10000 is the most",
 		                o->worker_cpu_weight);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <numa.h>
 #include <numaif.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -19,6 +20,80 @@ static void free_mask(struct bitmask **mask)
 {
 	if (*mask != NULL)
 		numa_bitmask_free(*mask);
+}
+
+/* A machine without NUMA has one node, 0. */
+static int last_node(void)
+{
+	return numa_available() < 0 ? 0 : numa_max_node();
+}
+
+/* By hand, as libnuma says on standard error what it does not like. */
+static int parse_nodes(const char *list, struct bitmask *nodes)
+{
+	const char *at = list;
+
+	for (;;) {
+		unsigned long first, last;
+		char *end;
+
+		if (*at < '0' || *at > '9')
+			return -EINVAL;
+		first = last = strtoul(at, &end, 10);
+		if (*end == '-' && end[1] >= '0' && end[1] <= '9')
+			last = strtoul(end + 1, &end, 10);
+		if (first > last || last > (unsigned long)last_node())
+			return -EINVAL;
+		for (; first <= last; first++)
+			(void)numa_bitmask_setbit(nodes, (unsigned)first);
+		if (*end == '\0')
+			return 0;
+		if (*end != ',')
+			return -EINVAL;
+		at = end + 1;
+	}
+}
+
+int dx_numa_check(const char *list, struct dsmx_error *err)
+{
+	struct bitmask *nodes DX_CLEANUP(free_mask) = numa_bitmask_alloc((unsigned)last_node() + 1);
+
+	if (nodes == NULL)
+		return dx_error(err, -ENOMEM, "no memory for a list of nodes");
+	if (parse_nodes(list, nodes) != 0)
+		return dx_error(err, -EINVAL,
+		                "numa_nodes: \"%.100s\" is no list of this machine's nodes, which "
+		                "are 0 to %d: say \"0-%d\", or nothing for any",
+		                list, last_node(), last_node());
+	return 0;
+}
+
+int dx_numa_confine(const char *list, struct dsmx_error *err)
+{
+	struct bitmask *cpus DX_CLEANUP(free_mask) = NULL, *nodes DX_CLEANUP(free_mask) = NULL;
+
+	if (numa_available() < 0 || numa_max_node() == 0)
+		return 0;
+	cpus = numa_allocate_cpumask();
+	nodes = numa_allocate_nodemask();
+	if (cpus == NULL || nodes == NULL || parse_nodes(list, nodes) != 0)
+		return dx_error(err, -ENOMEM, "no memory for a list of nodes");
+	if (numa_sched_getaffinity(0, cpus) < 0)
+		return dx_error(err, dx_errno(), "sched_getaffinity: %s", dx_strerror(errno));
+	for (unsigned cpu = 0; cpu < cpus->size; cpu++) {
+		int node = numa_bitmask_isbitset(cpus, cpu) ? numa_node_of_cpu((int)cpu) : 0;
+
+		if (node < 0 || !numa_bitmask_isbitset(nodes, (unsigned)node))
+			(void)numa_bitmask_clearbit(cpus, cpu);
+	}
+	if (numa_bitmask_weight(cpus) == 0)
+		return dx_error(err, -EINVAL,
+		                "numa_nodes: no processor that a worker may run on is of nodes "
+		                "%.100s: widen worker_cpus, the application's affinity or the list",
+		                list);
+	if (numa_sched_setaffinity(0, cpus) < 0)
+		return dx_error(err, dx_errno(), "sched_setaffinity: %s", dx_strerror(errno));
+	return 0;
 }
 
 /* How many nodes @cpus are of; they are set in @nodes. */

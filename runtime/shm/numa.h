@@ -12,9 +12,19 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "dsmx/error.h"
 
 /* The node of @cpu, -1 where that is not known. */
 int dx_numa_node_of_cpu(int cpu);
+
+/* Is @list one of nodes that this machine has, "0-1,3"? Returns 0, -EINVAL with a sentence, -ENOMEM. */
+int dx_numa_check(const char *list, struct dsmx_error *err) DX_MUST_CHECK;
+
+/*
+ * Let this thread run on processors of the nodes of @list only, which was checked.
+ * Returns 0, -EINVAL: it may run on none of them; -ENOMEM, or what the kernel said.
+ */
+int dx_numa_confine(const char *list, struct dsmx_error *err) DX_MUST_CHECK;
 
 /*
  * The node that this thread's memory is to be on: the one that all processors are of which it may run on.

@@ -54,6 +54,8 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 	dx_message_put(message, "WORKER_PATH", "%s", start->worker_path);
 	if (start->limits.cpus != NULL)
 		dx_message_put(message, "CPUS", "%s", start->limits.cpus);
+	if (start->numa_nodes != NULL)
+		dx_message_put(message, "NUMA_NODES", "%s", start->numa_nodes);
 	if (start->cgroup_root != NULL)
 		dx_message_put(message, "CGROUP_ROOT", "%s", start->cgroup_root);
 	for (int i = 0; i < DX_PLUGINS_MAX && start->plugins[i] != NULL; i++)
@@ -176,6 +178,7 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 	put_small(&start, small);
 	start.worker_path = dx_message_get(message, "WORKER_PATH");
 	start.limits.cpus = dx_message_get(message, "CPUS");
+	start.numa_nodes = dx_message_get(message, "NUMA_NODES");
 	start.cgroup_root = dx_message_get(message, "CGROUP_ROOT");
 	get_list(message, "PLUGIN", start.plugins, DX_PLUGINS_MAX);
 	get_list(message, "READ_PATH", start.read_paths, DX_READ_PATHS_MAX);

@@ -58,6 +58,7 @@ struct dx_start {
 	uint64_t data_bytes;
 	enum dsmx_pages pages;
 	enum dsmx_numa numa;
+	const char *numa_nodes; /* NULL: any */
 	enum dsmx_wait_backend wait;
 	enum dsmx_isolation isolation;
 	bool isolation_required; /* without a step of it a worker does not serve */

@@ -173,6 +173,10 @@ static int set_up(struct worker *worker, const struct dsmx_extension *own, struc
 	if (r != 0)
 		return dx_error(err, r, "cannot wait for the leader's end: %s", dx_strerror(r));
 	params = dx_start_mesh(&worker->start);
+	if (worker->start.numa_nodes != NULL)
+		r = dx_numa_confine(worker->start.numa_nodes, err);
+	if (r != 0)
+		return r;
 	if (worker->start.numa != DSMX_NUMA_OFF)
 		params.numa_node =
 			dx_numa_settle(worker->start.limits.cpus == NULL, worker->start.self - 1);

@@ -32,6 +32,7 @@ enum option {
 	OPT_EMIT_PLAN,
 	OPT_ISOLATION,
 	OPT_ALLOW_READ,
+	OPT_NUMA,
 	OPT_NO_FILTERS,
 	OPT_QUIET,
 };
@@ -55,6 +56,7 @@ static const struct args_option options[] = {
 	                    "none, cgroup, standard or strict; a ! behind it: or fail" },
 	[OPT_ALLOW_READ] = { "allow-read", 0, "PATH",
 	                     "standard, strict: workers may read it, too (repeatable)" },
+	[OPT_NUMA] = { "numa", 0, "NODES", "have the workers on these nodes, 0-1; off: anywhere" },
 	[OPT_NO_FILTERS] = { "no-filters", 0, NULL, "joins do not say ahead which keys they have" },
 	[OPT_QUIET] = { "quiet", 'q', NULL, "no notes, no progress: only errors on stderr" },
 	{ 0 },
@@ -211,6 +213,10 @@ static int take_option(struct args *args, enum option option, struct run_options
 		if (run->read_path_count == RUN_PATHS_MAX)
 			return args_wrong(args->usage, "--allow-read: too many");
 		run->read_paths[run->read_path_count++] = args->value;
+		break;
+	case OPT_NUMA:
+		run->numa_off = strcmp(args->value, "off") == 0;
+		run->numa_nodes = run->numa_off ? NULL : args->value;
 		break;
 	case OPT_NO_FILTERS:
 		run->no_filters = true;

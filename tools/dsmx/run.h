@@ -35,6 +35,8 @@ struct run_options {
 	uint64_t timeout_ms;
 	enum dsmx_isolation isolation;
 	bool isolation_required;
+	bool numa_off;
+	const char *numa_nodes;                    /* NULL: any */
 	const char *read_paths[RUN_PATHS_MAX + 1]; /* the data first: what workers may read */
 	uint32_t read_path_count;
 	const char *emit_plan; /* do not run: write the plan to this file */

@@ -93,6 +93,8 @@ static bool open_session(struct run *run)
 		.isolation = run->options->isolation,
 		.isolation_required = run->options->isolation_required,
 		.read_paths = run->options->read_paths,
+		.numa = run->options->numa_off ? DSMX_NUMA_OFF : DSMX_NUMA_AUTO,
+		.numa_nodes = run->options->numa_nodes,
 		.log = on_log,
 		.log_data = run,
 	};
@@ -104,6 +106,10 @@ static bool open_session(struct run *run)
 		return true;
 	dsmx_config_apply(run->options->config, &options);
 	options.workers = run->options->workers; /* 0 is one of its values */
+	if (run->options->numa_nodes != NULL)
+		options.numa = DSMX_NUMA_AUTO; /* the same */
+	if (run->options->numa_off)
+		options.numa_nodes = NULL;
 	r = dsmx_session_open(&options, &run->session, &err);
 	if (r < 0)
 		fail(run, r, &err);
