@@ -416,8 +416,6 @@ format:						## the sources in the project's format
 
 .PHONY: install clean help
 
-COMPLETION := tools/dsmx-trace/completion/dsmx-trace
-
 install: library tools $(OUT)/dsmx.pc		## library, headers, tools, pkg-config file: DESTDIR= PREFIX=
 	$(Q)install -d $(DESTDIR)$(PREFIX)/include/dsmx $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/bin \
 		$(DESTDIR)$(LIBEXECDIR)
@@ -432,9 +430,10 @@ install: library tools $(OUT)/dsmx.pc		## library, headers, tools, pkg-config fi
 	$(Q)install -d $(DESTDIR)$(PREFIX)/share/man/man5 && install -m 644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	$(Q)cd $(DESTDIR)$(PREFIX)/share && \
 		install -d bash-completion/completions zsh/site-functions fish/vendor_completions.d && \
-		install -m 644 $(CURDIR)/$(COMPLETION).bash bash-completion/completions/dsmx-trace && \
-		install -m 644 $(CURDIR)/$(dir $(COMPLETION))_dsmx-trace zsh/site-functions && \
-		install -m 644 $(CURDIR)/$(COMPLETION).fish fish/vendor_completions.d
+		for tool in dsmx dsmx-trace; do files=$(CURDIR)/tools/$$tool/completion; \
+			install -m 644 $$files/$$tool.bash bash-completion/completions/$$tool && \
+			install -m 644 $$files/_$$tool zsh/site-functions && \
+			install -m 644 $$files/$$tool.fish fish/vendor_completions.d || exit; done
 	$(Q)$(if $(filter dsmx-worker,$(TOOLS)),install -m 755 $(OUT)/dsmx-worker $(DESTDIR)$(LIBEXECDIR))
 
 $(OUT)/dsmx.pc: runtime/dsmx.pc.in Makefile $(OUT)/.prefix

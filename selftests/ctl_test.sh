@@ -63,7 +63,7 @@ until_ps "\"session\":\"$id\".*\"worker\":1,\"state\":\"READY\""
 check ps_json 'JSON has the session, its workers and their numbers' both 0 '"cpu_ns":' "$dsmx ps --json -s $id"
 json() { if command -v python3 >/dev/null; then python3 -m json.tool "$dir/said" >/dev/null; fi; }
 check ps_json_valid 'and is JSON' json
-check ps_table 'the table has them too, once into a pipe' both 0 'w1   READY' "$dsmx ps -s $id"
+check ps_table 'the table has them too, once into a pipe' both 0 'w1  READY' "$dsmx ps -s $id"
 check ps_count 'as often as is said' exits 0 "$dsmx" ps --json -i 0.02 -n 3 -s "$id"
 check ps_count_lines 'a line for each look' test "$(grep -c '^{' "$dir/said")" = 3
 check ctl_restart 'restart of all, under queries' both 0 'worker 1: restart done' "$dsmx ctl -s $id restart all"

@@ -67,6 +67,7 @@ struct dsmx_session_status {
 	int leader_pid;
 	int supervisor_pid;
 	const char *isolation; /* "cgroup v2", ... */
+	const char *level;     /* of isolation.h, as it was asked for: "standard!"; "": not known */
 	const char *cgroup;    /* "": none */
 	const char
 		*missing; /* what this machine lacks for what was asked, a sentence; "": nothing */

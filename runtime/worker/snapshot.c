@@ -264,6 +264,7 @@ int dsmx_snapshot_take(struct dsmx_snapshot **ret_snapshot, struct dsmx_error *e
 			.leader_pid = seen->status.leader,
 			.supervisor_pid = seen->status.supervisor,
 			.isolation = seen->status.isolation,
+			.level = seen->status.level,
 			.cgroup = seen->status.group.v2,
 			.missing = seen->status.missing,
 			.queries = seen->queries,

@@ -69,15 +69,18 @@ static void put_all(FILE *file, const struct dx_supervisor *supervisor)
 {
 	const struct dx_start *start = &supervisor->start;
 
-	(void)fprintf(file,
-	              "SESSION=%016llx\nLEADER=%d\nSUPERVISOR=%d\nISOLATION=%s\n"
-	              "MISSING=%s\nCGROUP=%s\nMEMORY_MAX=%llu\nPAGE=%d\nSLOTS=%u\nFRAMES=%u\n"
-	              "TASKS=%u\nWORKERS=%u\n",
-	              (unsigned long long)start->session, supervisor->leader_pid, (int)getpid(),
-	              dx_cgroup_str(&supervisor->group), supervisor->missing, supervisor->group.v2,
-	              (unsigned long long)start->limits.memory_max,
-	              supervisor->offer.ready ? supervisor->offer.page_fd : -1, start->slots,
-	              start->frames, start->tasks, start->workers);
+	(void)fprintf(
+		file,
+		"SESSION=%016llx\nLEADER=%d\nSUPERVISOR=%d\nISOLATION=%s\n"
+		"LEVEL=%s\nMISSING=%s\nCGROUP=%s\nMEMORY_MAX=%llu\nPAGE=%d\nSLOTS=%u\nFRAMES=%u\n"
+		"TASKS=%u\nWORKERS=%u\n",
+		(unsigned long long)start->session, supervisor->leader_pid, (int)getpid(),
+		dx_cgroup_str(&supervisor->group),
+		dsmx_isolation_str(start->isolation, start->isolation_required),
+		supervisor->missing, supervisor->group.v2,
+		(unsigned long long)start->limits.memory_max,
+		supervisor->offer.ready ? supervisor->offer.page_fd : -1, start->slots,
+		start->frames, start->tasks, start->workers);
 	for (int i = 0; i < DX_V1_COUNT; i++)
 		if (supervisor->group.v1[i][0] != '\0')
 			(void)fprintf(file, "%s=%s\n", v1_keys[i], supervisor->group.v1[i]);
@@ -152,6 +155,8 @@ static void take_of_session(struct dx_status *status, const char *key, const cha
 		status->supervisor = (int)number(value, 0, INT32_MAX);
 	else if (strcmp(key, "ISOLATION") == 0)
 		take_text(status->isolation, sizeof(status->isolation), value);
+	else if (strcmp(key, "LEVEL") == 0)
+		take_text(status->level, sizeof(status->level), value);
 	else if (strcmp(key, "MISSING") == 0)
 		take_text(status->missing, sizeof(status->missing), value);
 	else if (strcmp(key, "CGROUP") == 0)

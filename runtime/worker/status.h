@@ -42,6 +42,7 @@ struct dx_status {
 	int leader;
 	int supervisor;
 	char isolation[32];
+	char level[16];
 	char missing[DSMX_ERROR_MESSAGE_BYTES];
 	struct dx_cgroup group;
 	uint64_t memory_max;

@@ -7,16 +7,11 @@
  */
 #include "ps.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "../lib/args.h"
 #include "commands.h"
@@ -111,58 +106,60 @@ static const char *cpu_text(const struct ps_look *look, uint64_t session,
 	return buf;
 }
 
-static void print_exit(const struct dsmx_worker_status *w)
+static void print_exit(const struct dsmx_worker_status *w, FILE *out)
 {
 	if (w->exit_reason == DSMX_EXIT_NONE)
-		printf("-");
+		fprintf(out, "-");
 	else if (w->exit_reason == DSMX_EXIT_CODE)
-		printf("EXIT_CODE %d", w->exit_status);
+		fprintf(out, "EXIT_CODE %d", w->exit_status);
 	else if (w->exit_reason == DSMX_EXIT_SIGNAL)
-		printf("SIGNAL %d", w->exit_status);
+		fprintf(out, "SIGNAL %d", w->exit_status);
 	else
-		printf("%s", dsmx_exit_reason_str(w->exit_reason));
+		fprintf(out, "%s", dsmx_exit_reason_str(w->exit_reason));
 }
 
 static void print_worker(const struct ps_look *look, const struct dsmx_session_status *s,
-                         const struct dsmx_worker_status *w, const char *end)
+                         const struct dsmx_worker_status *w, FILE *out)
 {
 	bool has_memory = w->usage.memory_bytes > 0 || w->usage.memory_peak_bytes > 0;
 	char memory[16], limit[16], cpu[16], queries[24], state[24];
 
 	snprintf(state, sizeof(state), "%s%s", w->state, w->frozen ? "*" : "");
 	snprintf(queries, sizeof(queries), "%" PRId64, w->queries);
-	printf("  w%-3u %-10s %8d %6" PRIu64 " %8s %8s %7s %7s %8u  ", w->worker, state, w->pid,
-	       w->epoch, has_memory ? size_text(w->usage.memory_bytes, memory) : "-",
-	       w->memory_max != 0 ? size_text(w->memory_max, limit) : "-",
-	       cpu_text(look, s->session, w, cpu), w->queries >= 0 ? queries : "-", w->restarts);
-	print_exit(w);
-	printf("%s\n", end);
+	fprintf(out, "  w%-2u %-9s %7d %5" PRIu64 " %5s %5s %6s %7s %8u  ", w->worker, state,
+	        w->pid, w->epoch, has_memory ? size_text(w->usage.memory_bytes, memory) : "-",
+	        w->memory_max != 0 ? size_text(w->memory_max, limit) : "-",
+	        cpu_text(look, s->session, w, cpu), w->queries >= 0 ? queries : "-", w->restarts);
+	print_exit(w, out);
+	fputc('\n', out);
 	if (!look->wide)
 		return;
 	if (w->cgroup[0] != '\0')
-		printf("       %s: peak %s, pressure cpu %.2fs memory %.2fs io %.2fs%s\n",
-		       w->cgroup, size_text(w->usage.memory_peak_bytes, memory),
-		       (double)w->usage.cpu_pressure_ns / 1e9,
-		       (double)w->usage.memory_pressure_ns / 1e9,
-		       (double)w->usage.io_pressure_ns / 1e9, end);
+		fprintf(out, "       %s: peak %s, pressure cpu %.2fs memory %.2fs io %.2fs\n",
+		        w->cgroup, size_text(w->usage.memory_peak_bytes, memory),
+		        (double)w->usage.cpu_pressure_ns / 1e9,
+		        (double)w->usage.memory_pressure_ns / 1e9,
+		        (double)w->usage.io_pressure_ns / 1e9);
 	if (w->exit_text[0] != '\0')
-		printf("       %s%s\n", w->exit_text, end);
+		fprintf(out, "       %s\n", w->exit_text);
 }
 
 static void print_session(const struct ps_look *look, const struct dsmx_session_status *s,
-                          const char *end)
+                          FILE *out)
 {
-	printf("%016" PRIx64 "  leader %d, supervisor %d, uid %u, %s%s%s%s%s\n", s->session,
-	       s->leader_pid, s->supervisor_pid, s->uid, s->isolation,
-	       s->cgroup[0] != '\0' ? " " : "", s->cgroup,
-	       s->alive ? "" : ": killed, all its processes", end);
+	fprintf(out, "%016" PRIx64 "  leader %d, supervisor %d, uid %u%s\n", s->session,
+	        s->leader_pid, s->supervisor_pid, s->uid,
+	        s->alive ? "" : ": killed, all its processes");
+	if (s->level[0] != '\0')
+		fprintf(out, "  %s, %s%s%s\n", s->level, s->isolation,
+		        s->cgroup[0] != '\0' ? " " : "", s->cgroup);
 	for (uint32_t i = 0; i < s->worker_count; i++)
-		print_worker(look, s, &s->workers[i], end);
+		print_worker(look, s, &s->workers[i], out);
 	if (look->wide && s->missing[0] != '\0')
-		printf("  missing: %s%s\n", s->missing, end);
+		fprintf(out, "  missing: %s\n", s->missing);
 }
 
-static void print_table(const struct ps_look *look, const char *end)
+static void print_table(const struct ps_look *look, FILE *out)
 {
 	bool frozen = false;
 	uint32_t shown = 0;
@@ -173,17 +170,18 @@ static void print_table(const struct ps_look *look, const char *end)
 		if (look->session != 0 && look->session != s->session)
 			continue;
 		if (shown++ == 0)
-			printf("SESSION\n  %-4s %-10s %8s %6s %8s %8s %7s %7s %8s  LAST EXIT%s\n",
-			       "", "STATE", "PID", "EPOCH", "MEM", "LIMIT", "CPU", "QUERIES",
-			       "RESTARTS", end);
-		print_session(look, s, end);
+			fprintf(out,
+			        "SESSION\n  %-3s %-9s %7s %5s %5s %5s %6s %7s %8s  LAST EXIT\n", "",
+			        "STATE", "PID", "EPOCH", "MEM", "LIMIT", "CPU", "QUERIES",
+			        "RESTARTS");
+		print_session(look, s, out);
 		for (uint32_t w = 0; w < s->worker_count; w++)
 			frozen |= s->workers[w].frozen;
 	}
 	if (shown == 0)
-		printf("no session%s%s\n", look->session != 0 ? " of this id" : "", end);
+		fprintf(out, "no session%s\n", look->session != 0 ? " of this id" : "");
 	if (frozen)
-		printf("* frozen%s\n", end);
+		fprintf(out, "* frozen\n");
 }
 
 /* --- again and again -------------------------------------------------------------------------------------------- */
@@ -196,54 +194,6 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int sig)
-{
-	interrupted = sig;
-}
-
-/* Keys without a line's end, on a screen of its own; as it was at the end. */
-static bool set_screen(const struct termios *before)
-{
-	struct sigaction action = { .sa_handler = on_signal };
-	struct termios raw = *before;
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) != 0)
-		return false;
-	fputs("\033[?1049h\033[?25l", stdout);
-	return true;
-}
-
-static void leave_screen(const struct termios *before)
-{
-	fputs("\033[?25h\033[?1049l", stdout);
-	fflush(stdout);
-	tcsetattr(STDIN_FILENO, TCSANOW, before);
-}
-
-/* Returns whether it is to end: q, or a signal. */
-static bool wait_for_key(uint64_t ms, bool keys)
-{
-	struct pollfd in = { .fd = keys ? STDIN_FILENO : -1, .events = POLLIN };
-	uint64_t end_ns = now_ns() + ms * 1000000U;
-
-	for (;;) {
-		uint64_t at_ns = now_ns();
-		char key = 0;
-		int r;
-
-		if (interrupted || at_ns >= end_ns)
-			return interrupted != 0;
-		r = poll(&in, 1, (int)((end_ns - at_ns) / 1000000U + 1));
-		if (r > 0 && (read(STDIN_FILENO, &key, 1) != 1 || key == 'q'))
-			return true;
-	}
-}
-
 static bool has_session(const struct dsmx_snapshot *snapshot, uint64_t id)
 {
 	for (uint32_t i = 0; i < snapshot->session_count; i++)
@@ -252,18 +202,50 @@ static bool has_session(const struct dsmx_snapshot *snapshot, uint64_t id)
 	return id == 0;
 }
 
+/* On the screen, until it is time for another look or to end. Returns whether it is to end. */
+static bool show(const struct ps_look *look, const struct ps_options *o, bool last)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	enum ps_key key = PS_QUIT;
+
+	if (out == NULL)
+		return true;
+	print_table(look, out);
+	if (fclose(out) == 0)
+		do {
+			ps_screen_draw(text);
+			if (fflush(stdout) != 0)
+				break;
+			key = ps_screen_wait(last ? 0 : o->interval_ms, true);
+		} while (key == PS_DRAW);
+	free(text);
+	return key == PS_QUIT;
+}
+
+/* As show(), line by line. */
+static bool print(const struct ps_look *look, const struct ps_options *o, bool last)
+{
+	if (o->json)
+		ps_json(look);
+	else
+		print_table(look, stdout);
+	return !last && (fflush(stdout) != 0 || ps_screen_wait(o->interval_ms, false) == PS_QUIT);
+}
+
 static int look_again(const struct ps_options *o, bool live)
 {
 	struct dsmx_snapshot *now = NULL, *before = NULL;
 	uint64_t now_at = 0, before_at = 0;
 	struct dsmx_error err;
 	int status = EXIT_OK;
+	bool end = false;
 
-	for (uint64_t i = 0; o->count == 0 || i < o->count; i++) {
+	for (uint64_t i = 0; !end && (o->count == 0 || i < o->count); i++) {
+		bool last = i + 1 == o->count;
 		struct ps_look look = { .session = o->session, .wide = o->wide };
 
-		if (i > 0 && (fflush(stdout) != 0 || wait_for_key(o->interval_ms, live)))
-			break;
 		dsmx_snapshot_free(before);
 		before = now;
 		before_at = now_at;
@@ -277,15 +259,8 @@ static int look_again(const struct ps_options *o, bool live)
 		look.now = now;
 		look.before = before;
 		look.passed_ns = before != NULL ? now_at - before_at : 0;
-		if (live)
-			fputs("\033[H", stdout);
-		if (o->json)
-			ps_json(&look);
-		else
-			print_table(&look, live ? "\033[K" : "");
-		if (live)
-			fputs("\033[J", stdout);
 		status = has_session(now, o->session) ? EXIT_OK : EXIT_ERROR;
+		end = live ? show(&look, o, last) : print(&look, o, last);
 	}
 	dsmx_snapshot_free(before);
 	dsmx_snapshot_free(now);
@@ -294,26 +269,18 @@ static int look_again(const struct ps_options *o, bool live)
 
 static int run(const struct ps_options *o)
 {
-	bool live = !o->json && (o->watch || o->count != 1) && isatty(STDIN_FILENO) &&
-	            isatty(STDOUT_FILENO);
+	bool again = o->watch || o->count != 1;
 	struct ps_options once = *o;
-	struct termios before;
-	int status;
+	int status, signal;
 
-	if (!live) {
-		if (o->count == 0 && !o->watch)
-			once.count = 1;
-		return look_again(&once, false);
+	if (!o->json && again && ps_screen_open()) {
+		status = look_again(o, true);
+		signal = ps_screen_close();
+		return signal != 0 ? 128 + signal : status;
 	}
-	if (tcgetattr(STDIN_FILENO, &before) != 0 || !set_screen(&before)) {
+	if (o->count == 0 && !o->watch)
 		once.count = 1;
-		return look_again(&once, false);
-	}
-	status = look_again(o, true);
-	leave_screen(&before);
-	if (interrupted)
-		return 128 + interrupted;
-	return status;
+	return look_again(&once, false);
 }
 
 /* --- the command line --------------------------------------------------------------------------------------------- */

@@ -73,6 +73,8 @@ static void print_session(const struct dsmx_session_status *s)
 	       s->session, s->alive ? "true" : "false", s->uid, s->leader_pid, s->supervisor_pid);
 	print_text("isolation", s->isolation);
 	putchar(',');
+	print_text("level", s->level);
+	putchar(',');
 	print_text("cgroup", s->cgroup);
 	putchar(',');
 	print_text("missing", s->missing);
