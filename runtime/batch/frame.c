@@ -140,7 +140,7 @@ static bool copy_offsets(struct dsmx_type type, const void *from, uint32_t rows,
 {
 	bool good = true;
 
-	memcpy(to, from, values_bytes(type, rows));
+	dx_copy_once(to, from, values_bytes(type, rows));
 	if (type.id == DSMX_LARGE_UTF8) {
 		const int64_t *offsets = to;
 

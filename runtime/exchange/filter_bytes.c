@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/order.h"
 #include "exchange/dynamic_filter.h"
 
 _Static_assert(DSMX_LINE_BYTES % sizeof(uint64_t) == 0, "words are aligned");
@@ -139,7 +140,7 @@ int dx_filters_copy(const struct dsmx_schema *schema, const char *data, size_t d
 	if (set != NULL)
 		set->bytes = aligned_alloc(DSMX_LINE_BYTES, on_line(len));
 	if (set != NULL && set->bytes != NULL) {
-		memcpy(set->bytes, data + offset, len);
+		dx_copy_once(set->bytes, data + offset, len);
 		r = read_all(schema, set->bytes, len, set);
 	}
 	if (r < 0) {

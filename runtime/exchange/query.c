@@ -286,8 +286,8 @@ struct dx_query *dx_query_find(struct dx_service *service, uint64_t id, struct d
 		(void)dx_error(err, -ENOMEM, "no memory for query %llu", (unsigned long long)id);
 		return NULL;
 	}
-	memcpy(copy, dx_mesh_peer_data(service->mesh, DSMX_ABI_LEADER) + rec.plan_offset,
-	       rec.plan_bytes);
+	dx_copy_once(copy, dx_mesh_peer_data(service->mesh, DSMX_ABI_LEADER) + rec.plan_offset,
+	             rec.plan_bytes);
 	r = load(service, copy, rec.plan_bytes, q, err);
 	free(copy);
 	if (r < 0) {

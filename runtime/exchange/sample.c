@@ -289,7 +289,7 @@ static int collect(struct dx_producer *p, uint32_t task, struct dsmx_error *err)
 		copy = p->sampler->copies[task] = malloc(len);
 		r = -ENOMEM;
 		if (copy != NULL) {
-			memcpy(copy, dx_mesh_peer_data(mesh, peer) + offset, len);
+			dx_copy_once(copy, dx_mesh_peer_data(mesh, peer) + offset, len);
 			r = read_sample(p->sampler, copy, len,
 			                !dx_partitioner_keys_are_short(p->partitioner));
 		}
