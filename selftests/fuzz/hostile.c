@@ -20,17 +20,20 @@ struct hot {
 	uint64_t next;
 	uint64_t words;      /* its own count */
 	uint64_t turn, seen; /* it has seen that all places of before are forgotten */
-	pid_t pid;
-	pid_t owner;
 };
 
 static struct hot *hot;
+static pid_t
+	writer; /* 0: not born yet. Not shared: a fork() answers both, and the child's answer is 0 */
+static uint64_t noted; /* hot->next, when all places were forgotten last */
 
-static void keep_writing(void)
+static void keep_writing(pid_t owner)
 {
 	uint64_t state = (uint64_t)getpid();
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != owner)
+		_exit(0);
 	for (;;) {
 		uint64_t drawn = fuzz_draw(&state), before;
 		uint64_t *at;
@@ -39,8 +42,10 @@ static void keep_writing(void)
 		                 __ATOMIC_SEQ_CST);
 		at = dx_load_plain(&hot->at[drawn % HOT]);
 
-		if (at == NULL || getppid() != hot->owner)
+		if (at == NULL) {
+			sched_yield();
 			continue;
+		}
 		before = dx_load_plain(at);
 		dx_store_plain(at, drawn / HOT % 2 == 0 ? before ^ 1ULL << drawn / 64 % 64
 		                                        : fuzz_draw(&state));
@@ -53,8 +58,8 @@ static void keep_writing(void)
 
 static void end_writing(void)
 {
-	if (hot->pid > 0)
-		(void)kill(hot->pid, SIGKILL);
+	if (writer > 0)
+		(void)kill(writer, SIGKILL);
 	fuzz_words += hot->words;
 }
 
@@ -62,20 +67,21 @@ static void start_writing(void)
 {
 	hot = mmap(NULL, sizeof(*hot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	FUZZ_CHECK(hot != MAP_FAILED);
-	hot->owner = getpid();
 	(void)atexit(end_writing);
 }
 
 /* After all segments are mapped: it has them where we have. */
 static void fork_writer(void)
 {
-	if (hot == NULL || hot->pid != 0)
+	pid_t owner = getpid();
+
+	if (hot == NULL || writer != 0)
 		return;
 	fflush(NULL);
-	hot->pid = fork();
-	FUZZ_CHECK(hot->pid >= 0);
-	if (hot->pid == 0)
-		keep_writing();
+	writer = fork();
+	FUZZ_CHECK(writer >= 0);
+	if (writer == 0)
+		keep_writing(owner);
 }
 
 static void note_hot(void *at)
@@ -89,9 +95,13 @@ static void forget_hot(void)
 {
 	uint64_t turn;
 
-	for (int i = 0; hot != NULL && i < HOT; i++)
+	if (hot == NULL ||
+	    hot->next == noted) /* that waits for the writer to have its turn on a core */
+		return;
+	noted = hot->next;
+	for (int i = 0; i < HOT; i++)
 		dx_store_plain(&hot->at[i], NULL);
-	if (hot == NULL || hot->pid == 0)
+	if (writer == 0)
 		return;
 	turn = hot->turn + 1;
 	__atomic_store_n(&hot->turn, turn, __ATOMIC_SEQ_CST);
