@@ -14,10 +14,9 @@
 
 #include "base/clock.h"
 #include "base/order.h"
-#include "chan/layout.h"
-#include "dsmx/abi.h"
 #include "harness.h"
 #include "processes.h"
+#include "segments.h"
 #include "series.h"
 
 /* --- the operator ----------------------------------------------------------------------------------------------- */
@@ -41,43 +40,6 @@ struct hostile_bytes {
 	struct series_bytes series;
 	int64_t mode;
 };
-
-struct segments {
-	struct dsmx_page_abi *page;
-	uint64_t *words;
-	size_t page_bytes;
-	uint64_t *data;
-	size_t data_bytes;
-	struct dx_layout layout;
-	enum mode mode;
-};
-
-/* The mappings that can be written are the own ones. */
-static bool find_segments(struct segments *s)
-{
-	FILE *maps = fopen("/proc/self/maps", "r");
-	char line[512], rights[8];
-	unsigned long from, to;
-
-	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
-		if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[1] != 'w')
-			continue;
-		if (strstr(line, "memfd:dsmx-page") != NULL) {
-			memcpy(&s->page, &from, sizeof(from));
-			s->page_bytes = to - from;
-		} else if (strstr(line, "memfd:dsmx-data") != NULL) {
-			memcpy(&s->data, &from, sizeof(from));
-			s->data_bytes = to - from;
-		}
-	}
-	if (maps != NULL)
-		(void)fclose(maps);
-	if (s->page == NULL || s->data == NULL)
-		return false;
-	memcpy(&s->words, &s->page, sizeof(s->words));
-	s->layout = dx_layout(s->page->peers, s->page->slots, s->page->frames, s->page->tasks);
-	return true;
-}
 
 static uint64_t draw(uint64_t *state)
 {
@@ -171,7 +133,7 @@ static int hostile_make(const void *bytes, size_t len, const struct dsmx_schema 
 	if (len != sizeof(is))
 		return -EINVAL;
 	memcpy(&is, bytes, len);
-	segments.mode = (enum mode)is.mode;
+	segments.mode = (int)is.mode;
 	if (segments.mode == MODE_FREEZE)
 		(void)kill(getpid(), SIGSTOP);
 	else if (segments.page == NULL &&

@@ -10,6 +10,7 @@
  *	struct dsmx_page_abi		header
  *	__u64 mapped[peers]		the epoch of each peer's segments that this process has mapped; 0: none
  *	__u64 dead[peers]		the epoch of each peer's last incarnation that this process knows to be dead
+ *	__u64 accused[peers]		the epoch of each peer's incarnation that broke a rule here: a hint for the leader
  *	struct dsmx_live_abi[peers]	one liveness word for each process that watches this one
  *	struct dsmx_bell_abi[peers]	what this process says to that peer
  *	struct dsmx_query_abi[QUERIES]	leader: plans on offer. Worker: only `closed` is used
@@ -51,7 +52,7 @@
 #define DSMX_ABI_ASSERT(cond, why) _Static_assert(cond, why)
 #endif
 
-#define DSMX_ABI_VERSION 4U
+#define DSMX_ABI_VERSION 5U
 #define DSMX_PAGE_MAGIC  0x656761702d786d64ULL /* "dmx-page", little-endian */
 #define DSMX_LINE_BYTES  64U
 

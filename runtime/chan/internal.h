@@ -89,6 +89,7 @@ struct dx_mesh {
 	bool flight_on; /* as of the last look */
 	const struct dsmx_control_abi *control;
 	uint32_t next_error;
+	uint64_t heard; /* changes and deaths of peers */
 };
 
 struct dx_rx {

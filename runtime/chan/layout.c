@@ -18,6 +18,7 @@ struct dx_layout dx_layout(uint32_t peers, uint32_t slots, uint32_t frames, uint
 	(void)part(&end, sizeof(struct dsmx_page_abi));
 	l.mapped = part(&end, peers * sizeof(uint64_t));
 	l.dead = part(&end, peers * sizeof(uint64_t));
+	l.accused = part(&end, peers * sizeof(uint64_t));
 	l.live = part(&end, peers * sizeof(struct dsmx_live_abi));
 	l.bells = part(&end, peers * sizeof(struct dsmx_bell_abi));
 	l.queries = part(&end, DSMX_ABI_QUERIES * sizeof(struct dsmx_query_abi));

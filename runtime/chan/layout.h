@@ -17,6 +17,7 @@ struct dx_layout {
 	uint32_t tasks;
 	size_t mapped;
 	size_t dead;
+	size_t accused;
 	size_t live;
 	size_t bells;
 	size_t queries;

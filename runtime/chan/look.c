@@ -123,6 +123,7 @@ static bool look_at_peer(struct dx_peer *peer)
 	if (changes == peer->changes_seen || mesh->ops == NULL)
 		return false;
 	peer->changes_seen = changes;
+	mesh->heard++;
 	look_at_requests(peer);
 	if (peer->index == DSMX_ABI_LEADER && mesh->ops->queries != NULL)
 		mesh->ops->queries(mesh);

@@ -398,6 +398,7 @@ void dx_peer_died(struct dx_peer *peer)
 	if (!peer->attached || peer->dead || peer->index == mesh->params.self)
 		return;
 	peer->dead = true;
+	mesh->heard++;
 	stop_waiting(peer);
 	for (uint32_t i = 0; i < mesh->params.slots; i++) {
 		if (peer->tx[i] != NULL)
@@ -411,6 +412,13 @@ void dx_peer_died(struct dx_peer *peer)
 		mesh->ops->dead(mesh, peer->index);
 }
 
+/* Plain: the word is whole in itself, and the change count that follows brings it. */
+void dx_mesh_note_accused(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch)
+{
+	dx_store_plain(DX_LAYOUT_AT(uint64_t, mesh->page.base, mesh->layout.accused, peer), epoch);
+	dx_mesh_changed(mesh, DSMX_ABI_LEADER);
+}
+
 void dx_peer_accuse(struct dx_peer *peer, const char *what)
 {
 	struct dx_mesh *mesh = peer->mesh;
@@ -418,6 +426,7 @@ void dx_peer_accuse(struct dx_peer *peer, const char *what)
 	if (peer->dead || peer->accused || peer->index == mesh->params.self)
 		return;
 	peer->accused = true;
+	dx_mesh_note_accused(mesh, peer->index, dx_mesh_epoch(mesh, peer->index));
 	if (mesh->accuse != NULL)
 		mesh->accuse(mesh->accuse_arg, peer->index, what);
 }
@@ -447,8 +456,7 @@ uint64_t dx_mesh_epoch(const struct dx_mesh *mesh, uint32_t peer)
 	return mesh->peers[peer].mapping != NULL ? mesh->peers[peer].mapping->epoch : 0;
 }
 
-/* Does @who's page say that it has mapped the incarnation of @whom that is attached here? */
-static bool has_mapped(const struct dx_mesh *mesh, uint32_t who, uint32_t whom)
+bool dx_mesh_has_mapped(const struct dx_mesh *mesh, uint32_t who, uint32_t whom)
 {
 	const uint64_t *mapped =
 		DX_LAYOUT_PEER(uint64_t, dx_mesh_peer_page(mesh, who), mesh->layout.mapped, whom);
@@ -461,7 +469,7 @@ bool dx_mesh_mapped_by_all(const struct dx_mesh *mesh, uint32_t peer)
 	for (uint32_t q = 0; q < mesh->params.peers; q++) {
 		if (q == peer || !dx_mesh_alive(mesh, q))
 			continue;
-		if (!has_mapped(mesh, q, peer) || !has_mapped(mesh, peer, q))
+		if (!dx_mesh_has_mapped(mesh, q, peer) || !dx_mesh_has_mapped(mesh, peer, q))
 			return false;
 	}
 	return true;
@@ -589,6 +597,11 @@ size_t dx_mesh_peer_data_bytes(const struct dx_mesh *mesh, uint32_t peer)
 {
 	(void)peer; /* attached only if it has the size that was agreed */
 	return mesh->params.data_bytes;
+}
+
+uint64_t dx_mesh_heard(const struct dx_mesh *mesh)
+{
+	return mesh->heard;
 }
 
 void dx_mesh_set_peer_eventfd(struct dx_mesh *mesh, uint32_t peer, int eventfd)

@@ -72,6 +72,12 @@ const struct dx_mesh_ops *dx_mesh_ops(const struct dx_mesh *mesh);
 void dx_mesh_set_accuse(struct dx_mesh *mesh,
                         void (*accuse)(void *arg, uint32_t peer, const char *what), void *arg);
 
+/*
+ * For the leader, who alone can do something about it: the own page's `accused` says that @peer's incarnation @epoch
+ * broke a rule. The mesh does it by itself for whom it has attached.
+ */
+void dx_mesh_note_accused(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch);
+
 /* The own segments: to send to the peers. */
 const struct dx_segment *dx_mesh_page_segment(const struct dx_mesh *mesh);
 const struct dx_segment *dx_mesh_data_segment(const struct dx_mesh *mesh);
@@ -93,6 +99,8 @@ void dx_mesh_peer_dead(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch);
 bool dx_mesh_alive(const struct dx_mesh *mesh, uint32_t peer);
 /* Epoch of the incarnation that is attached, 0: none. */
 uint64_t dx_mesh_epoch(const struct dx_mesh *mesh, uint32_t peer);
+/* Does @who's page say that it has mapped the incarnation of @whom that is attached here? */
+bool dx_mesh_has_mapped(const struct dx_mesh *mesh, uint32_t who, uint32_t whom);
 /* Has every live peer mapped this incarnation, and it all of them? @peer is attached. */
 bool dx_mesh_mapped_by_all(const struct dx_mesh *mesh, uint32_t peer);
 
@@ -118,6 +126,9 @@ char *dx_mesh_data(const struct dx_mesh *mesh);
 const struct dsmx_page_abi *dx_mesh_peer_page(const struct dx_mesh *mesh, uint32_t peer);
 const char *dx_mesh_peer_data(const struct dx_mesh *mesh, uint32_t peer);
 size_t dx_mesh_peer_data_bytes(const struct dx_mesh *mesh, uint32_t peer);
+
+/* Moves when a peer has changed something for this process, or died. */
+uint64_t dx_mesh_heard(const struct dx_mesh *mesh);
 
 /* A word or query record for @peer changed (already stored): count it, and ring at the next flush. */
 void dx_mesh_changed(struct dx_mesh *mesh, uint32_t peer);
@@ -147,5 +158,17 @@ bool dx_mesh_flight_on(const struct dx_mesh *mesh);
  * where the wait back end has no descriptor of its own. The mesh closes it.
  */
 void dx_mesh_set_peer_eventfd(struct dx_mesh *mesh, uint32_t peer, int eventfd);
+
+/* --- what peers say of themselves and of each other: for the leader, who knows from the kernel who lives (inspect.c) */
+
+/* A rule that @peer's words break as they are now, as a sentence. NULL: none is to be seen. */
+const char *dx_mesh_inspect(const struct dx_mesh *mesh, uint32_t peer);
+/* Does one of @peer's liveness words, whoever's it is, say that it is dead? */
+bool dx_mesh_says_dead(const struct dx_mesh *mesh, uint32_t peer);
+/* Does @who's page say that the incarnation of @whom which is attached here broke a rule; that it is dead? */
+bool dx_mesh_accuses(const struct dx_mesh *mesh, uint32_t who, uint32_t whom);
+bool dx_mesh_calls_dead(const struct dx_mesh *mesh, uint32_t who, uint32_t whom);
+/* Moves with every look of @peer's reactor: who is dead cannot. @peer was attached once. */
+uint32_t dx_mesh_pulse(const struct dx_mesh *mesh, uint32_t peer);
 
 #endif /* DX_CHAN_MESH_H */

@@ -302,20 +302,37 @@ struct dx_query *dx_query_find(struct dx_service *service, uint64_t id, struct d
 
 /* --- the leader ------------------------------------------------------------------------------------------------------ */
 
-/* Has every live worker echoed that generation @generation of record @index is closed? */
-static bool is_echoed(const struct dx_mesh *mesh, uint32_t index, uint64_t generation)
+/* Is this live worker still to echo that generation @generation of record @index is closed? */
+static bool owes_echo(const struct dx_mesh *mesh, uint32_t peer, uint32_t index,
+                      uint64_t generation)
 {
 	uint64_t epoch_max = records_of(mesh, DSMX_ABI_LEADER)[index].epoch_max;
 
-	for (uint32_t p = 1; p < dx_mesh_peers(mesh); p++) {
-		const struct dsmx_query_abi *records = records_of(mesh, p);
+	/* One that was started later has no part in it, and may not have seen the table yet. */
+	return dx_mesh_alive(mesh, peer) && dx_mesh_epoch(mesh, peer) <= epoch_max &&
+	       dx_load_acquire(DX_EDGE_PLAN, &records_of(mesh, peer)[index].closed) < generation;
+}
 
-		/* One that was started later has no part in it, and may not have seen the table yet. */
-		if (dx_mesh_alive(mesh, p) && dx_mesh_epoch(mesh, p) <= epoch_max &&
-		    dx_load_acquire(DX_EDGE_PLAN, &records[index].closed) < generation)
+static bool is_echoed(const struct dx_mesh *mesh, uint32_t index, uint64_t generation)
+{
+	for (uint32_t p = 1; p < dx_mesh_peers(mesh); p++)
+		if (owes_echo(mesh, p, index, generation))
 			return false;
-	}
 	return true;
+}
+
+bool dx_query_owes_echo(const struct dx_mesh *mesh, uint32_t peer)
+{
+	const struct dsmx_query_abi *records = records_of(mesh, DSMX_ABI_LEADER);
+
+	for (uint32_t i = 0; i < DSMX_ABI_QUERIES; i++) {
+		uint64_t word = dx_load_plain(&records[i].word);
+
+		if (DSMX_WORD_STATE(word) == DSMX_QUERY_CLOSED &&
+		    owes_echo(mesh, peer, i, DSMX_WORD_GENERATION(word)))
+			return true;
+	}
+	return false;
 }
 
 /* -EAGAIN: workers have yet to hear that one is closed; -EBUSY: none is. */

@@ -57,6 +57,9 @@ void dx_query_root_park(struct dx_query *query, uint32_t kind);
 /* Leader: the query is over: every process drops it. The root's stream was closed before. */
 void dx_query_close(struct dx_query *query);
 
+/* Leader: has the live worker at @peer yet to say of a closed query that it is closed there? */
+bool dx_query_owes_echo(const struct dx_mesh *mesh, uint32_t peer);
+
 uint64_t dx_query_id(const struct dx_query *query);
 const struct dsmx_plan *dx_query_plan(const struct dx_query *query);
 /* Leader: keep the plan when the query is closed right after this; the caller's. */

@@ -72,8 +72,8 @@ static bool find_verdict(struct dsmx_query *q)
 	return true;
 }
 
-/* Does the kernel still tear down a process that this query was dealt to? */
-static bool is_dying(const struct dsmx_query *q)
+/* Does the kernel still tear down a process that this query was dealt to, or is it about to be found out? */
+static bool is_going(const struct dsmx_query *q)
 {
 	const struct dsmx_session *s = q->session;
 
@@ -81,8 +81,9 @@ static bool is_dying(const struct dsmx_query *q)
 		uint32_t peer = q->placement[i];
 		int pidfd = s->member.pidfds[peer];
 
-		if (dx_mesh_epoch(s->mesh, peer) == q->epochs[i] && !dx_mesh_alive(s->mesh, peer) &&
-		    pidfd >= 0 && dx_pidfd_wait(pidfd, 0) != 0)
+		if (dx_mesh_epoch(s->mesh, peer) == q->epochs[i] && pidfd >= 0 &&
+		    (!dx_mesh_alive(s->mesh, peer) || dx_suspects_are(s, peer)) &&
+		    dx_pidfd_wait(pidfd, 0) != 0)
 			return true;
 	}
 	return false;
@@ -91,7 +92,7 @@ static bool is_dying(const struct dsmx_query *q)
 /* @now_ns is past the deadline: is there reason to wait on? */
 static bool wait_on(struct dsmx_query *q, uint64_t now_ns)
 {
-	if (now_ns - q->start_ns >= q->stats.failed_ns + GONE_NS || !is_dying(q))
+	if (now_ns - q->start_ns >= q->stats.failed_ns + GONE_NS || !is_going(q))
 		return false;
 	q->cause_deadline_ns = now_ns + CAUSE_NS;
 	return true;

@@ -322,9 +322,7 @@ static int wait_until_open(struct dsmx_session *session, struct dsmx_error *err)
 /* A worker that lies in what it publishes would break query after query: it is ended. */
 static void accuse(void *arg, uint32_t peer, const char *what)
 {
-	struct dsmx_session *session = arg;
-
-	dx_member_accuse(&session->member, peer, dx_mesh_epoch(session->mesh, peer), what);
+	dx_suspects_end(arg, peer, what);
 }
 
 /* @step ends now, or ended at @end_ns if that lies between its begin and now; the next begins there. */
@@ -365,6 +363,7 @@ static int open_processes(struct dsmx_session *session, struct dsmx_error *err)
 		return r;
 	session->is_member = true;
 	dx_mesh_set_accuse(session->mesh, accuse, session);
+	dx_suspects_start(session);
 	r = wait_until_open(session, err);
 	end_step(session, DSMX_OPEN_WORKERS, session->offered_ns);
 	return r;
@@ -493,8 +492,10 @@ void dsmx_session_close(struct dsmx_session *session)
 	}
 	if (session->supervisor.pidfd >= 0)
 		end_supervisor(session);
-	if (session->is_member)
+	if (session->is_member) {
+		dx_suspects_stop(session);
 		dx_member_stop(&session->member);
+	}
 	dx_service_free(session->service);
 	dx_mesh_free(session->mesh);
 	dx_reactor_free(session->reactor);

@@ -517,6 +517,7 @@ void dsmx_query_close(struct dsmx_query *query)
 		return;
 	dx_query_stop_root(query);
 	dx_query_close(query->inner);
+	dx_suspects_soon(query->session);
 	release_leaves(query);
 	dx_list_unlink(&query->link);
 	dsmx_plan_free(query->schema_plan);

@@ -3,6 +3,7 @@
  * session.h - what a session is inside the leader
  *
  *	open.c		its processes: start, handshake, end
+ *	suspect.c	who of them lies
  *	workers.c	who of its workers is there, and who will be
  *	options.c	what the caller asked for, what it will take, what it got
  *	fd.c		the descriptor that the application may poll
@@ -30,6 +31,23 @@
 /* Records for producer tasks in each page. */
 #define DX_SESSION_TASKS 256
 
+/* suspect.c's: what a worker is suspected of. */
+struct dx_suspect {
+	int what;
+	uint64_t since_ns;
+	uint32_t beats; /* looks since then at which its pulse had moved */
+	uint32_t pulse;
+	uint64_t ended_epoch; /* of the incarnation that was found out; 0: none was */
+};
+
+struct dx_suspects {
+	struct dx_source source;
+	struct dx_timer timer;
+	bool is_due;    /* the timer runs */
+	uint64_t heard; /* from peers, when it was started last */
+	struct dx_suspect peers[DSMX_ABI_PEERS];
+};
+
 struct dsmx_session {
 	pthread_mutex_t in_use; /* tried, never waited for: who fails is told -EBUSY */
 	struct dsmx_session_options
@@ -52,6 +70,7 @@ struct dsmx_session {
 	struct dx_process supervisor; /* pidfd -1: none */
 	struct dx_member member;
 	bool is_member;
+	struct dx_suspects suspects;
 	bool opened;              /* OPEN came */
 	uint64_t offered_ns;      /* by it: when the last worker had made its segments */
 	uint64_t step_ns;         /* of opening: when the step that runs began */
@@ -103,6 +122,18 @@ bool dx_session_drains(const struct dsmx_session *session, uint32_t peer);
 
 /* Hear of deaths, and wait a little for workers that are about to take the place of dead ones. */
 void dx_session_await_workers(struct dsmx_session *session, uint64_t until_ns);
+
+/* --- suspect.c */
+
+/* Of a session with workers, after it became a member; before its mesh is freed. */
+void dx_suspects_start(struct dsmx_session *session);
+void dx_suspects_stop(struct dsmx_session *session);
+/* There is something that workers have to answer: look soon whether they did. */
+void dx_suspects_soon(struct dsmx_session *session);
+/* Is the worker at @peer suspected of anything? */
+bool dx_suspects_are(const struct dsmx_session *session, uint32_t peer);
+/* The worker at @peer lies: it is ended. */
+void dx_suspects_end(struct dsmx_session *session, uint32_t peer, const char *what);
 
 /* --- options.c */
 

@@ -252,8 +252,8 @@ static bool parse_peer(const char *line, uint32_t *ret_peer, uint64_t *ret_epoch
 }
 
 /*
- * Attach one peer. One whose segments break the rules is not attached: the leader accuses it, a worker leaves
- * it at that, as the leader saw the same. Returns 0 or another failure of our own.
+ * Attach one peer. One whose segments break the rules is not attached, but accused: by the leader to the supervisor, by
+ * a worker in its page, as the leader may have been shown something else. Returns 0 or another failure of our own.
  */
 static int attach(struct dx_member *member, const char *line, const int fds[3],
                   struct dsmx_error *err)
@@ -282,6 +282,8 @@ static int attach(struct dx_member *member, const char *line, const int fds[3],
 			(void)close(keep);
 		if (r == -EPROTO && leader && err != NULL)
 			dx_member_accuse(member, peer, epoch, err->message);
+		else if (r == -EPROTO)
+			dx_mesh_note_accused(member->mesh, peer, epoch);
 		return r == -EPROTO ? 0 : r;
 	}
 	if (member->pidfds[peer] >= 0)
@@ -473,13 +475,24 @@ void dx_member_stop(struct dx_member *member)
 	}
 }
 
-void dx_member_accuse(struct dx_member *member, uint32_t peer, uint64_t epoch, const char *text)
+static void say_of(struct dx_member *member, const char *key, uint32_t peer, uint64_t epoch,
+                   const char *text)
 {
 	struct dx_message message;
 
 	dx_message_start(&message);
-	put_number(&message, "BAD", peer);
+	put_number(&message, key, peer);
 	put_number(&message, "EPOCH", epoch);
 	dx_message_put(&message, "STATUS", "%s", text);
 	(void)!dx_message_send(member->fd.fd, &message); /* a dead supervisor is seen elsewhere */
+}
+
+void dx_member_accuse(struct dx_member *member, uint32_t peer, uint64_t epoch, const char *text)
+{
+	say_of(member, "BAD", peer, epoch, text);
+}
+
+void dx_member_doubt(struct dx_member *member, uint32_t peer, uint64_t epoch, const char *text)
+{
+	say_of(member, "DOUBT", peer, epoch, text);
 }

@@ -17,6 +17,7 @@
  *	process		supervisor	ERRNO= STATUS=: it cannot go on, and ends
  *	supervisor	leader		DRAIN=number, EPOCH= AGAIN=0 or 1: deal nothing more to it (steer.c)
  *	leader		supervisor	BAD=number, EPOCH= STATUS=: that worker broke a rule: end it
+ *	leader		supervisor	DOUBT=number, EPOCH= STATUS=: that one or another lies: end it, start another
  *	leader		supervisor	STOPPING=1: SessionEnd; then it closes the socket
  *	supervisor	worker		STOPPING=1
  *
@@ -145,6 +146,9 @@ void dx_member_hear(struct dx_member *member);
 
 /* Leader: the worker at @peer broke a rule of the shared memory. It is ended, with reason PROTOCOL. */
 void dx_member_accuse(struct dx_member *member, uint32_t peer, uint64_t epoch, const char *text);
+
+/* Leader: it, or another one, which is doubted as well, lies. It is ended, and restarted as after any other death. */
+void dx_member_doubt(struct dx_member *member, uint32_t peer, uint64_t epoch, const char *text);
 
 /* Wait for @fd to be readable, or no longer: its events say whether it is waited for. */
 int dx_listen(struct dx_reactor *reactor, struct dx_wait_fd *fd) DX_MUST_CHECK;

@@ -117,93 +117,12 @@ void dx_supervisor_worker_exited(struct dx_supervisor *supervisor, struct dx_wor
 		dx_introduce_finish(supervisor);
 }
 
-/* --- the leader --------------------------------------------------------------------------------------------- */
-
-static void end_session(struct dx_supervisor *supervisor, bool at_once)
-{
-	supervisor->ending = true;
-	for (uint32_t i = 0; i < worker_count(supervisor); i++) {
-		if (at_once)
-			dx_worker_end(&supervisor->workers[i], DSMX_EXIT_LEADER_GONE, NULL);
-		else
-			dx_worker_dismiss(&supervisor->workers[i]);
-	}
-}
-
-/* READY: page, data, and perhaps an eventfd. */
-static void hear_leader_ready(struct dx_supervisor *supervisor, struct dx_message *message)
-{
-	uint64_t pages;
-
-	if (supervisor->offer.ready || message->fd_count < 2 || message->fd_count > 3 ||
-	    dx_message_number(message, "PAGES", DSMX_PAGES_SMALL, &pages) != 0) {
-		end_session(supervisor, true);
-		return;
-	}
-	supervisor->offer.page_fd = dx_message_take_fd(message, 0);
-	supervisor->offer.data_fd = dx_message_take_fd(message, 1);
-	supervisor->offer.pages = (enum dsmx_pages)pages;
-	supervisor->offer.ready = true;
-	supervisor->eventfd = dx_message_take_fd(message, 2);
-	dx_introduce_begin(supervisor, NULL);
-}
-
-static void hear_accusation(struct dx_supervisor *supervisor, const struct dx_message *message)
-{
-	const char *text = dx_message_get(message, "STATUS");
-	uint64_t peer, epoch;
-
-	if (dx_message_number(message, "BAD", worker_count(supervisor), &peer) == 0 && peer > 0 &&
-	    dx_message_number(message, "EPOCH", UINT64_MAX, &epoch) == 0 &&
-	    supervisor->workers[peer - 1].epoch == epoch)
-		dx_worker_end(&supervisor->workers[peer - 1], DSMX_EXIT_PROTOCOL, text);
-}
-
-static void hear_leader(struct dx_supervisor *supervisor, struct dx_message *message)
-{
-	uint64_t round;
-
-	if (dx_message_get(message, "STOPPING") != NULL) {
-		end_session(supervisor, false);
-	} else if (dx_message_get(message, "READY") != NULL) {
-		hear_leader_ready(supervisor, message);
-	} else if (dx_message_get(message, "BAD") != NULL) {
-		hear_accusation(supervisor, message);
-	} else if (dx_message_number(message, "MAPPED", supervisor->round, &round) == 0) {
-		supervisor->offer.mapped = (uint32_t)round;
-		dx_introduce_finish(supervisor);
-	}
-}
-
-static bool look_leader(struct dx_supervisor *supervisor)
-{
-	bool news = supervisor->control.fired != 0, gone = supervisor->leader.fired != 0;
-	int r = -EAGAIN;
-
-	supervisor->control.fired = 0;
-	supervisor->leader.fired = 0;
-	if (news) {
-		while ((r = dx_message_recv(supervisor->control.fd, &supervisor->in)) > 0) {
-			hear_leader(supervisor, &supervisor->in);
-			dx_message_done(&supervisor->in);
-		}
-	}
-	if (r != -EAGAIN || gone) { /* neither has more to say; both would be news for ever */
-		if (r != -EAGAIN)
-			dx_unlisten(supervisor->reactor, &supervisor->control);
-		if (gone)
-			dx_unlisten(supervisor->reactor, &supervisor->leader);
-		/* An end of file that follows STOPPING lets the drain go on. */
-		if (gone || !supervisor->ending)
-			end_session(supervisor, true);
-	}
-	return news || gone;
-}
+/* --- turns ----------------------------------------------------------------------------------------------- */
 
 static bool look(struct dx_source *source)
 {
 	struct dx_supervisor *supervisor = DX_CONTAINER(source, struct dx_supervisor, source);
-	bool news = look_leader(supervisor);
+	bool news = dx_leader_look(supervisor);
 
 	news |= dx_ctl_look(supervisor);
 	for (uint32_t i = 0; i < worker_count(supervisor); i++)
@@ -447,7 +366,7 @@ int dx_supervisor_main(int control)
 	(void)prctl(PR_SET_NAME, "dsmx-supervisor");
 	if (set_up(supervisor, &err) != 0) {
 		tell_failure(supervisor, &err);
-		end_session(supervisor, true);
+		dx_supervisor_end(supervisor, true);
 	} else {
 		dx_timer_start(supervisor->reactor, &supervisor->sweep, now_ns(supervisor));
 	}

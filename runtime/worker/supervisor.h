@@ -2,9 +2,10 @@
 /*
  * supervisor.h - the process that owns the workers and their cgroups
  *
- * Private to supervisor.c (the session: leader, start, end), introduce.c (everybody to everybody), incarnation.c
- * (the life of a worker), hear.c (what it says), watchdog.c (does it move?), refusal.c (what it may not), verdict.c
- * (how it ended), steer.c (what operators want of it), ctl.c (their socket) and status.c (what they may read).
+ * Private to supervisor.c (the session: start, end), hear_leader.c (what the leader says), introduce.c (everybody to
+ * everybody), incarnation.c (the life of a worker), hear.c (what it says), watchdog.c (does it move?), refusal.c (what
+ * it may not), verdict.c (how it ended), steer.c (what operators want of it), ctl.c (their socket) and status.c (what
+ * they may read).
  */
 #ifndef DX_WORKER_SUPERVISOR_H
 #define DX_WORKER_SUPERVISOR_H
@@ -161,6 +162,13 @@ bool dx_worker_is_up(const struct dx_worker *worker);
 bool dx_worker_look(struct dx_worker *worker);
 /* Hear what it has said. */
 void dx_worker_hear(struct dx_worker *worker);
+
+/* --- hear_leader.c */
+
+/* Its descriptors fired: hear it. Returns whether there were news. */
+bool dx_leader_look(struct dx_supervisor *supervisor);
+/* The session is over: workers are dismissed, or killed @at_once. */
+void dx_supervisor_end(struct dx_supervisor *supervisor, bool at_once);
 
 /* --- steer.c */
 

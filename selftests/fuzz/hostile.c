@@ -247,7 +247,7 @@ static struct target pick_target(const struct hostile *h, uint32_t victim, uint3
 	case 11:
 		return TABLE(struct dsmx_error_abi, l->errors, 3);
 	case 12:
-		return TABLE(uint64_t, l->mapped, l->peers);
+		return TABLE(uint64_t, l->mapped, (uint32_t)((l->live - l->mapped) / 8));
 	case 13:
 		return RECORD(struct dsmx_live_abi, l->live, victim);
 	case 14:

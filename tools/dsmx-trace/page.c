@@ -38,6 +38,7 @@ int page_layout(struct page *page)
 	(void)part(&end, sizeof(struct dsmx_page_abi));
 	(void)part(&end, h->peers * sizeof(uint64_t));
 	(void)part(&end, h->peers * sizeof(uint64_t));
+	(void)part(&end, h->peers * sizeof(uint64_t));
 	(void)part(&end, h->peers * sizeof(struct dsmx_live_abi));
 	page->bells = part(&end, h->peers * sizeof(struct dsmx_bell_abi));
 	(void)part(&end, DSMX_ABI_QUERIES * sizeof(struct dsmx_query_abi));

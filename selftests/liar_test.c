@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * liar_test.c - a worker that lies in one way, aimed, all the time: it is found out, named and ended, and the session
+ * goes on without it
+ *
+ * This program is its own supervisor and worker. The operator "liar" starts a thread that keeps one kind of words of its
+ * own process as no honest one would have them, and gives rows like "series". It runs on worker 0; the words are those
+ * that worker 1 reads, where the kind has words for each peer. What any word can do is tried in hostile_test.c, and in
+ * selftests/fuzz.
+ */
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/clock.h"
+#include "base/order.h"
+#include "processes.h"
+#include "segments.h"
+#include "series.h"
+
+enum { LIAR_PEER = 1, SIBLING_PEER = 2 };
+
+enum lie {
+	LIE_DEAD,      /* its liveness words say dead, and it serves on */
+	LIE_DEAD_TO,   /* the same, to its sibling alone */
+	LIE_CLOSED,    /* it never says that a query is closed */
+	LIE_MAPPED,    /* it does not show that it has mapped its sibling */
+	LIE_ACCUSED,   /* its sibling broke a rule, it says */
+	LIE_CALL_DEAD, /* its sibling is dead, it says */
+	LIE_LENGTHS,   /* descriptors reach out of its data */
+	LIE_OFFSETS,   /* they are not where a frame can be */
+	LIE_IDS,       /* frames have numbers that there are not */
+	LIE_STATES,    /* stream words are of no state */
+	LIE_RINGS,     /* its rings are elsewhere */
+	LIE_TAILS,     /* it has published more than a ring has slots */
+	LIE_BACKWARDS, /* it has published less than it had */
+	LIE_FRAMES,    /* what is in its frames makes no sense */
+	LIE_COUNT
+};
+
+static const char *const lie_names[LIE_COUNT] = {
+	"dead",    "dead to one", "never closed", "not mapped", "accuses", "calls dead", "lengths",
+	"offsets", "ids",         "states",       "rings",      "tails",   "backwards",  "frames",
+};
+
+struct liar_bytes {
+	struct series_bytes series;
+	int64_t lie;
+};
+
+/* --- the worker --------------------------------------------------------------------------------------------------- */
+
+static void set_live(struct segments *s, uint32_t from, uint32_t to)
+{
+	for (uint32_t i = from; i < to; i++)
+		dx_store_plain(
+			&DX_LAYOUT_AT(struct dsmx_live_abi, s->page, s->layout.live, i)->word,
+			(uint32_t)getpid() | FUTEX_WAITERS | FUTEX_OWNER_DIED);
+}
+
+static void set_peer(struct segments *s, size_t part, uint64_t value)
+{
+	dx_store_plain(DX_LAYOUT_AT(uint64_t, s->page, part, SIBLING_PEER), value);
+}
+
+/* Workers are started in their order, and the first epoch is the leader's. */
+static uint64_t sibling_epoch(const struct segments *s)
+{
+	return DX_LAYOUT_AT(uint64_t, s->page, s->layout.mapped, SIBLING_PEER)[0];
+}
+
+static void set_closed(struct segments *s)
+{
+	for (uint32_t i = 0; i < DSMX_ABI_QUERIES; i++)
+		dx_store_plain(
+			&DX_LAYOUT_AT(struct dsmx_query_abi, s->page, s->layout.queries, i)->closed,
+			0);
+}
+
+static void change_descriptors(struct segments *s, enum lie lie, size_t slot)
+{
+	struct dsmx_descriptor_abi *ring =
+		(struct dsmx_descriptor_abi *)(void *)s->data + slot * s->layout.frames;
+
+	for (uint32_t i = 0; i < s->layout.frames; i++) {
+		if (lie == LIE_LENGTHS)
+			dx_store_plain(&ring[i].bytes, UINT32_MAX);
+		else if (lie == LIE_OFFSETS)
+			dx_store_plain(&ring[i].offset, ring[i].offset | 8);
+		else
+			dx_store_plain(&ring[i].frame, s->layout.frames + 1);
+	}
+}
+
+static void change_stream(struct segments *s, enum lie lie, size_t slot)
+{
+	struct dsmx_stream_abi *stream =
+		DX_LAYOUT_AT(struct dsmx_stream_abi, s->page, s->layout.streams, slot);
+	uint64_t *word = DX_LAYOUT_AT(uint64_t, s->page, s->layout.stream_words, slot);
+
+	switch (lie) {
+	case LIE_STATES:
+		if (*word != 0)
+			dx_store_plain(word, *word | 0x80);
+		break;
+	case LIE_RINGS:
+		dx_store_plain(&stream->ring_offset, s->data_bytes - 8);
+		break;
+	case LIE_TAILS:
+		dx_store_plain(&stream->tail, 1000000);
+		break;
+	default:
+		dx_store_plain(&stream->tail, 0);
+		break;
+	}
+}
+
+/* Where frames are: behind the rings. */
+static void change_frames(struct segments *s)
+{
+	size_t rings = (size_t)s->layout.peers * s->layout.slots * s->layout.frames *
+	               sizeof(struct dsmx_descriptor_abi);
+
+	for (size_t i = rings / 8 + 512; i < s->data_bytes / 8; i++)
+		dx_store_plain(s->data + i, ~0ULL);
+}
+
+static void tell_lie(struct segments *s, enum lie lie)
+{
+	switch (lie) {
+	case LIE_DEAD:
+		set_live(s, 0, s->layout.peers);
+		return;
+	case LIE_DEAD_TO:
+		set_live(s, SIBLING_PEER, SIBLING_PEER + 1);
+		return;
+	case LIE_CLOSED:
+		set_closed(s);
+		return;
+	case LIE_MAPPED:
+		set_peer(s, s->layout.mapped, 0);
+		return;
+	case LIE_ACCUSED:
+		set_peer(s, s->layout.accused, sibling_epoch(s));
+		return;
+	case LIE_CALL_DEAD:
+		set_peer(s, s->layout.dead, sibling_epoch(s));
+		return;
+	case LIE_FRAMES:
+		change_frames(s);
+		return;
+	default:
+		break;
+	}
+	for (uint32_t i = 0; i < s->layout.slots; i++) {
+		size_t slot = dx_layout_slot(&s->layout, SIBLING_PEER, i);
+
+		if (lie <= LIE_IDS)
+			change_descriptors(s, lie, slot);
+		else
+			change_stream(s, lie, slot);
+	}
+}
+
+static void *keep_lying(void *arg)
+{
+	struct segments *s = arg;
+
+	for (;;)
+		tell_lie(s, (enum lie)s->mode);
+	return NULL;
+}
+
+static int liar_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                     struct dsmx_operator **inputs, uint32_t input_count,
+                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static struct segments segments; /* of this process, for as long as it lives */
+	struct liar_bytes is;
+	pthread_t thread;
+
+	if (len != sizeof(is))
+		return -EINVAL;
+	memcpy(&is, bytes, len);
+	segments.mode = (int)is.lie;
+	if (segments.page == NULL && (!find_segments(&segments) ||
+	                              pthread_create(&thread, NULL, keep_lying, &segments) != 0))
+		return dx_error(err, -ENOENT, "the segments are not where they should be");
+	return series_make(&is.series, sizeof(is.series), output, inputs, input_count, ret_operator,
+	                   err);
+}
+
+static const struct dsmx_extension operators[] = {
+	{ "series", series_make },
+	{ "liar", liar_make },
+	{ NULL, NULL },
+};
+
+/* --- the leader --------------------------------------------------------------------------------------------------- */
+
+#define QUERY_MS 1000U
+#define ROWS     300000
+
+/* liar on worker 0 ── shuffle over both ── gather */
+static struct dsmx_plan *liar_plan(enum lie lie)
+{
+	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
+	static const struct dsmx_schema schema = { 1, &field };
+	static const uint32_t key;
+	struct liar_bytes bytes = { { ROWS, 100 }, lie };
+	struct dsmx_plan *plan;
+	struct dsmx_rel *rel;
+
+	if (dsmx_plan_new(&plan) != 0)
+		return NULL;
+	rel = dsmx_rel_extension(plan, "liar", &bytes, sizeof(bytes), &schema, NULL, 0);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_HASH, rel, &key, 1, 0, NULL);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, rel, NULL, 0, 1, NULL);
+	if (dsmx_plan_finish(plan, rel, NULL, NULL) != 0) {
+		dsmx_plan_free(plan);
+		return NULL;
+	}
+	return plan;
+}
+
+/* Any end will do, if it is in time. */
+static int run(struct dsmx_session *session, enum lie lie, struct dsmx_error *err)
+{
+	const struct dsmx_query_options options = { .size = sizeof(options),
+		                                    .timeout_ms = QUERY_MS * harness_slow() };
+	struct dsmx_plan *plan = liar_plan(lie);
+	struct dsmx_query *query;
+	struct dsmx_batch batch;
+	int r = dsmx_query_start(session, plan, &options, &query, err);
+
+	dsmx_plan_free(plan);
+	if (r < 0)
+		return r;
+	while ((r = dsmx_query_next_batch(query, 10000LL * harness_slow(), &batch, err)) == 1)
+		;
+	dsmx_query_close(query);
+	return r;
+}
+
+static struct dsmx_worker_info info_of(struct dsmx_session *session, uint32_t worker)
+{
+	struct dsmx_worker_info info = { .pid = 0 };
+
+	(void)dsmx_session_worker(session, worker, &info);
+	return info;
+}
+
+/* Another is there in its place, or none will be. */
+static bool is_gone(struct dsmx_session *session, uint32_t worker, uint64_t epoch)
+{
+	struct dsmx_worker_info info = info_of(session, worker);
+
+	return info.state == DSMX_WORKER_FAILED ||
+	       (info.epoch > epoch && info.state == DSMX_WORKER_READY);
+}
+
+static struct dsmx_session *open_session(void)
+{
+	struct dsmx_session_options options = options_of(2, NULL);
+	struct dsmx_session *session = NULL;
+	struct dsmx_error err;
+
+	options.extensions = operators;
+	options.restart = DSMX_RESTART_ON_FAILURE;
+	options.start_timeout_ms = 4000ULL * harness_slow();
+	if (dsmx_session_open(&options, &session, &err) != 0)
+		printf("# %s\n", err.message);
+	return session;
+}
+
+/* Query after query, until worker 0 is gone. Returns how many it took; 0: it stays. */
+static int run_until_gone(struct dsmx_session *session, enum lie lie)
+{
+	uint64_t begin_ns = dx_now_ns(), epoch = info_of(session, 0).epoch;
+	struct dsmx_error err = { 0 };
+	int count = 0, r;
+
+	do {
+		if (info_of(session, 0).epoch == epoch) {
+			r = run(session, lie, &err);
+			count++;
+			if (count == 1)
+				printf("# %s: %d, %s\n", lie_names[lie], r,
+				       r < 0 ? err.message : "");
+		}
+		dx_session_await_workers(session, dx_now_ns() + 100 * DX_NS_PER_MS);
+	} while (!is_gone(session, 0, epoch) &&
+	         dx_now_ns() - begin_ns < 15000 * DX_NS_PER_MS * harness_slow());
+	printf("# %s: %d queries, %.0f ms: %s: %s\n", lie_names[lie], count,
+	       (double)(dx_now_ns() - begin_ns) / 1e6,
+	       dsmx_exit_reason_str(info_of(session, 0).reason), info_of(session, 0).text);
+	return is_gone(session, 0, epoch) ? count : 0;
+}
+
+static int run_honest(struct dsmx_session *session)
+{
+	struct dsmx_query *query;
+	struct dsmx_error err = { 0 };
+	int64_t sum = 0;
+	int r = start_query(session, KIND_SHUFFLE, 10000, &query, &err);
+
+	if (r == 0) {
+		r = drain(query, KIND_SHUFFLE, &sum, &err);
+		dsmx_query_close(query);
+	}
+	if (r < 0)
+		printf("# %d %s\n", r, err.message);
+	return r == 0 && sum != sum_of(10000) ? -EBADE : r;
+}
+
+/* A lie that the leader can see: worker 0 is ended for good, its sibling serves on as the process that it was. */
+static void find_out(enum lie lie, bool *ok)
+{
+	struct dsmx_session *session = open_session();
+	uint64_t sibling;
+
+	CHECK(session != NULL);
+	sibling = info_of(session, 1).epoch;
+	CHECK(run_until_gone(session, lie) > 0);
+	CHECK_EQ(info_of(session, 0).reason, DSMX_EXIT_PROTOCOL);
+	CHECK_EQ(info_of(session, 0).state, DSMX_WORKER_FAILED);
+	CHECK_EQ(info_of(session, 1).epoch, sibling);
+	CHECK_EQ(run_honest(session), 0);
+	dsmx_session_close(session);
+}
+
+/* One that it cannot see: both have others in their places, and their end says why. */
+static void replace_both(enum lie lie, bool *ok)
+{
+	struct dsmx_session *session = open_session();
+	uint64_t sibling;
+
+	CHECK(session != NULL);
+	sibling = info_of(session, 1).epoch;
+	CHECK(run_until_gone(session, lie) > 0);
+	for (uint64_t end_ns = dx_now_ns() + 5000 * DX_NS_PER_MS * harness_slow();
+	     !is_gone(session, 1, sibling) && dx_now_ns() < end_ns;)
+		dx_session_await_workers(session, end_ns);
+	for (uint32_t w = 0; w < 2; w++) {
+		CHECK_EQ(info_of(session, w).state, DSMX_WORKER_READY);
+		CHECK_EQ(info_of(session, w).restarts, 1);
+		CHECK(strstr(info_of(session, w).text, "one of the two lies") != NULL);
+	}
+	CHECK_EQ(run_honest(session), 0);
+	dsmx_session_close(session);
+}
+
+TEST(liar_dead, "a worker that says it is dead, to all or to one, and goes on is ended")
+{
+	find_out(LIE_DEAD, ok);
+	if (*ok)
+		find_out(LIE_DEAD_TO, ok);
+}
+
+TEST(liar_closed, "a worker that never says that a query is closed is ended")
+{
+	find_out(LIE_CLOSED, ok);
+}
+
+TEST(liar_mapped, "a worker that hides that it has mapped another is ended")
+{
+	find_out(LIE_MAPPED, ok);
+}
+
+TEST(liar_streams,
+     "what a worker shows its sibling alone and breaks a rule is seen by the leader: ended")
+{
+	for (int lie = LIE_LENGTHS; lie <= LIE_RINGS && *ok; lie++)
+		find_out((enum lie)lie, ok);
+}
+
+TEST(liar_counts,
+     "counts that break the rules for a sibling: that says so, and the leader cannot tell: both replaced")
+{
+	for (int lie = LIE_TAILS; lie <= LIE_BACKWARDS && *ok; lie++)
+		replace_both((enum lie)lie, ok);
+}
+
+TEST(liar_accuses,
+     "a worker that accuses its sibling, or calls it dead, goes with it, and both are replaced")
+{
+	replace_both(LIE_ACCUSED, ok);
+	if (*ok)
+		replace_both(LIE_CALL_DEAD, ok);
+}
+
+TEST(liar_frames, "frames that make no sense cost their worker its place")
+{
+	struct dsmx_session *session = open_session();
+
+	CHECK(session != NULL);
+	CHECK(run_until_gone(session, LIE_FRAMES) > 0);
+	CHECK_EQ(run_honest(session), 0);
+	dsmx_session_close(session);
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	find_self();
+	status = dsmx_worker_main(argc, argv, operators);
+	return status >= 0 ? status : harness_main(argc, argv);
+}
