@@ -382,7 +382,7 @@ void dx_worker_reap(struct dx_worker *worker)
 	dx_watch_forget(worker);
 	dx_refusal_close(worker);
 	keep_page(worker);
-	dx_offer_close(&worker->offer);
+	dx_member_offer_close(&worker->offer);
 	dx_supervisor_worker_exited(worker->supervisor, worker);
 	worker->leaf_deadline_ns = now_ns(worker) + LEAF_GIVE_UP;
 	remove_leaf(worker);

@@ -18,7 +18,7 @@
 #define INTRODUCE_RETRY_MS 1U
 
 static void put_peer(struct dx_message *message, uint32_t peer, uint64_t epoch, int pid,
-                     const struct dx_offer *offer, int pidfd)
+                     const struct dx_member_offer *offer, int pidfd)
 {
 	dx_message_put(message, "PEER", "%u %llu %d", peer, (unsigned long long)epoch, pid);
 	dx_message_put_fd(message, offer->page_fd);
@@ -27,7 +27,7 @@ static void put_peer(struct dx_message *message, uint32_t peer, uint64_t epoch, 
 }
 
 /* Of whom the owner of @offer is to be told and who is there still, as one message. Returns how many. */
-static uint32_t put_peers(struct dx_supervisor *supervisor, const struct dx_offer *offer)
+static uint32_t put_peers(struct dx_supervisor *supervisor, const struct dx_member_offer *offer)
 {
 	struct dx_message *out = &supervisor->out;
 	uint32_t count = 0;
@@ -56,7 +56,8 @@ static uint32_t put_peers(struct dx_supervisor *supervisor, const struct dx_offe
 }
 
 /* Send what is due. Returns whether it has to be tried again: too many descriptors are under way. */
-static bool introduce_to(struct dx_supervisor *supervisor, int socket, struct dx_offer *offer)
+static bool introduce_to(struct dx_supervisor *supervisor, int socket,
+                         struct dx_member_offer *offer)
 {
 	if (put_peers(supervisor, offer) > 0) {
 		int r = dx_message_send(socket, &supervisor->out);
@@ -102,7 +103,7 @@ static bool make_all_due(struct dx_supervisor *supervisor)
 	supervisor->round = 1;
 	supervisor->offer.round = 1;
 	for (uint32_t i = 0; i < supervisor->start.workers; i++) {
-		struct dx_offer *offer = &supervisor->workers[i].offer;
+		struct dx_member_offer *offer = &supervisor->workers[i].offer;
 
 		offer->round = 1;
 		supervisor->offer.due[i + 1] = true;
@@ -159,7 +160,7 @@ static uint32_t common_steps(const struct dx_supervisor *supervisor)
 	return common;
 }
 
-static bool has_answered(const struct dx_offer *offer, uint32_t round)
+static bool has_answered(const struct dx_member_offer *offer, uint32_t round)
 {
 	return offer->round == 0 || offer->round > round || offer->mapped >= round;
 }

@@ -44,13 +44,13 @@ static uint32_t worker_count(const struct dx_supervisor *supervisor)
 	return supervisor->start.workers;
 }
 
-void dx_offer_close(struct dx_offer *offer)
+void dx_member_offer_close(struct dx_member_offer *offer)
 {
 	if (offer->ready) {
 		(void)close(offer->page_fd);
 		(void)close(offer->data_fd);
 	}
-	*offer = (struct dx_offer){ .page_fd = -1, .data_fd = -1 };
+	*offer = (struct dx_member_offer){ .page_fd = -1, .data_fd = -1 };
 }
 
 /* --- telling ------------------------------------------------------------------------------------------------ */
@@ -270,7 +270,7 @@ static struct dx_supervisor *new_supervisor(int control)
 	dx_list_init(&supervisor->introduce.link);
 	supervisor->watch.fire = dx_watch_look;
 	dx_list_init(&supervisor->watch.link);
-	dx_offer_close(&supervisor->offer);
+	dx_member_offer_close(&supervisor->offer);
 	for (uint32_t i = 0; i < DSMX_WORKERS_MAX; i++) {
 		struct dx_worker *worker = &supervisor->workers[i];
 
@@ -284,7 +284,7 @@ static struct dx_supervisor *new_supervisor(int control)
 		worker->last_page_fd = -1;
 		worker->history.random = dx_now_ns() + i + 1;
 		dx_list_init(&worker->timer.link);
-		dx_offer_close(&worker->offer);
+		dx_member_offer_close(&worker->offer);
 		dx_refusal_init(&worker->refusals);
 	}
 	return supervisor;
@@ -303,7 +303,7 @@ static void free_supervisor(struct dx_supervisor *supervisor)
 		dx_unlisten(supervisor->reactor, &supervisor->leader);
 		dx_reactor_free(supervisor->reactor);
 	}
-	dx_offer_close(&supervisor->offer);
+	dx_member_offer_close(&supervisor->offer);
 	if (supervisor->status_fd >= 0)
 		(void)close(supervisor->status_fd);
 	if (supervisor->page.base != NULL)

@@ -40,7 +40,7 @@ enum dx_worker_state {
 };
 
 /* What a process gave for the others to map. */
-struct dx_offer {
+struct dx_member_offer {
 	int page_fd;
 	int data_fd;
 	enum dsmx_pages pages;
@@ -75,7 +75,7 @@ struct dx_worker {
 	struct dx_timer timer;     /* what the state is waiting for */
 	struct dx_cgroup_leaf leaf;
 	uint64_t leaf_deadline_ns; /* EXITED: no more tries to remove the leaf after it */
-	struct dx_offer offer;
+	struct dx_member_offer offer;
 	int ended_as;              /* the reason why we ended it; 0: we did not */
 	struct dsmx_error said;    /* what it said of itself, or was said of it; code 0: nothing */
 	struct dx_verdict verdict; /* of the last incarnation that ended */
@@ -98,8 +98,8 @@ struct dx_supervisor {
 	struct dx_wait_fd leader;  /* its pidfd */
 	int leader_pid;
 	int eventfd;
-	int watchers_fd;       /* the control segment, which is passed on; -1: none */
-	struct dx_offer offer; /* the leader's */
+	int watchers_fd;              /* the control segment, which is passed on; -1: none */
+	struct dx_member_offer offer; /* the leader's */
 	struct dx_message start_message;
 	struct dx_start start; /* strings are start_message's */
 	struct dx_cgroup group;
@@ -216,7 +216,7 @@ void dx_verdict_make(const struct dx_worker *worker, const siginfo_t *info,
 
 /* --- supervisor.c */
 
-void dx_offer_close(struct dx_offer *offer);
+void dx_member_offer_close(struct dx_member_offer *offer);
 /* A line for the application's log. */
 void dx_supervisor_log(struct dx_supervisor *supervisor, enum dsmx_log_level level, const char *fmt,
                        ...) DX_PRINTF(3, 4);
