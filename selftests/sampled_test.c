@@ -5,6 +5,8 @@
  *
  *	file ── stamp ── sampled range ── stamp ── gather ── here
  */
+#include <signal.h>
+
 #include "engine.h"
 
 #define FILE_COLUMNS 3 /* a, b, seq */
@@ -302,6 +304,150 @@ TEST(sampled_ends,
 	dsmx_session_close(session);
 }
 
+/* --- a death while others wait for the sample ----------------------------------------------------------------- */
+
+/* Its bytes: the process in which no row passes. */
+struct hold_op {
+	struct pipe_op pipe; /* must be first */
+	int32_t pid;
+};
+
+static int hold_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	struct pipe_stream *s = (struct pipe_stream *)stream;
+
+	if (((struct hold_op *)s->op)->pid != getpid())
+		return s->inputs[0]->ops->poll_next(s->inputs[0], cx, ret_batch);
+	(void)usleep(500);
+	dsmx_cx_yield(cx);
+	return -EAGAIN;
+}
+
+static int hold_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
+                        struct dsmx_stream **ret_stream)
+{
+	static const struct dsmx_stream_ops ops = { hold_next, pipe_close };
+
+	return pipe_execute(op, cx, partition, &ops, ret_stream);
+}
+
+static int hold_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                     struct dsmx_operator **inputs, uint32_t input_count,
+                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static const struct dsmx_operator_ops ops = { "Hold", hold_execute, pipe_free };
+	struct hold_op *op = calloc(1, sizeof(*op));
+
+	(void)err;
+	if (op == NULL || len != sizeof(op->pid) || input_count != 1)
+		abort();
+	memcpy(&op->pid, bytes, len);
+	op->pipe.op = (struct dsmx_operator){
+		.ops = &ops, .schema = *output, .input_count = 1, .inputs = { inputs[0] }
+	};
+	*ret_operator = &op->pipe.op;
+	return 0;
+}
+
+static const struct dsmx_extension own[] = {
+	{ "hold", hold_make }, { "stamp", stamp_make }, { "break", break_make }, { NULL, NULL }
+};
+
+/* Tasks of a process that wait for samples. */
+static uint32_t count_waiting(const struct dsmx_session *session, uint32_t peer)
+{
+	const struct dx_layout *l = dx_mesh_layout(session->mesh);
+	const void *page = dx_mesh_peer_page(session->mesh, peer);
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < l->tasks; i++) {
+		const struct dsmx_task_abi *record =
+			DX_LAYOUT_PEER(struct dsmx_task_abi, page, l->task_records, i);
+
+		count += dx_load_acquire(DX_EDGE_PARK, &record->query) != 0 &&
+		         dx_load_plain(&record->park_kind) == DSMX_PARK_SAMPLE;
+	}
+	return count;
+}
+
+static struct dsmx_plan *held_plan(int32_t victim)
+{
+	struct dsmx_plan *plan = plan_new();
+	struct dsmx_rel *rel = rel_file(plan, files[2].name);
+
+	rel = dsmx_rel_extension(plan, "hold", &victim, sizeof(victim), dsmx_rel_schema(rel), &rel,
+	                         1);
+	rel = dsmx_rel_exchange_sampled(plan, rel, orders[0], 1, 3, NULL);
+	if (plan_end(plan, rel_gather(plan, rel_stamp(plan, rel)), 3) != 0)
+		abort();
+	return plan;
+}
+
+/* All are there, and give all rows. */
+static void run_whole(bool *ok, struct dsmx_session *session)
+{
+	struct dsmx_plan *plan = held_plan(0);
+	struct outcome o = run_plan(session, plan, NULL);
+
+	CHECK_EQ(o.code, 0);
+	CHECK_EQ(o.rows, files[2].rows);
+	dsmx_plan_free(plan);
+}
+
+/* Two wait for the sample of the third, in worker 1, which is killed. */
+static void kill_sampler(bool *ok, struct dsmx_session *session, bool retry)
+{
+	const struct dsmx_query_options how = { .size = sizeof(how), .retry = retry };
+	struct dsmx_plan *plan = held_plan(dsmx_session_worker_pid(session, 1));
+	uint64_t until_ns = dx_now_ns() + 10 * DX_NS_PER_S, rows;
+	struct dsmx_query_stats stats;
+	struct dsmx_query *query;
+	struct dsmx_batch batch;
+	struct dsmx_error err;
+
+	CHECK_EQ(dsmx_query_start(session, plan, &how, &query, &err), 0);
+	dsmx_plan_free(plan);
+	while (count_waiting(session, 1) + count_waiting(session, 3) < 2) {
+		CHECK_EQ(dsmx_query_next_batch(query, 1, &batch, &err), -ETIMEDOUT);
+		CHECK(dx_now_ns() < until_ns);
+	}
+	CHECK_EQ(kill(dsmx_session_worker_pid(session, 1), SIGKILL), 0);
+	if (retry) {
+		CHECK_EQ(read_all(query, NULL, &rows, &err), 0);
+		CHECK_EQ(rows, files[2].rows);
+		dsmx_query_stats(query, &stats);
+		CHECK_EQ(stats.retries, 1);
+	} else {
+		CHECK_EQ(read_all(query, NULL, &rows, &err), -EOWNERDEAD);
+		CHECK_EQ(err.worker, 1);
+		CHECK_EQ(err.reason, DSMX_EXIT_SIGNAL);
+	}
+	dsmx_query_close(query);
+}
+
+TEST(sampled_killed,
+     "a worker killed while others wait for its sample: its verdict, or all runs again where that is allowed")
+{
+	struct dsmx_session_options options = engine_options(3);
+	uint64_t until_ns = dx_now_ns() + 20 * DX_NS_PER_S;
+	struct dsmx_session *session;
+
+	options.restart = DSMX_RESTART_ON_FAILURE;
+	options.extensions = own;
+	make_file(&files[2]);
+	session = open_engine(&options);
+	CHECK(session != NULL);
+	for (int retry = 0; retry < 2 && *ok; retry++) {
+		run_whole(ok, session);
+		kill_sampler(ok, session, retry == 1);
+		while (count_waiting(session, 1) + count_waiting(session, 3) > 0) {
+			CHECK(dx_now_ns() < until_ns);
+			(void)usleep(200);
+		}
+	}
+	dsmx_session_close(session);
+}
+
 TEST(sampled_plan,
      "its bytes are read back as they were; bounds, keys and kinds that do not fit are refused")
 {
@@ -344,5 +490,5 @@ TEST(sampled_plan,
 
 int main(int argc, char **argv)
 {
-	return engine_main(argc, argv);
+	return own_engine_main(argc, argv, own);
 }
