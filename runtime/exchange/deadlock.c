@@ -250,12 +250,12 @@ static bool walk_sample(struct walk *w, const struct node *n, const struct dx_qu
 		return false;
 	for (uint32_t t = 0; t < q->procedures[n->exchange].rel->exchange.producer_tasks; t++) {
 		const struct dsmx_task_abi *record = dx_task_record(q, n->exchange, t, &peer);
-		const struct dsmx_task_abi *first =
-			DX_LAYOUT_PEER(struct dsmx_task_abi, dx_mesh_peer_page(w->mesh, peer),
-		                       w->layout->task_records, 0);
+		const struct dsmx_task_abi *first;
 
 		if (record == NULL)
 			return false;
+		first = DX_LAYOUT_PEER(struct dsmx_task_abi, dx_mesh_peer_page(w->mesh, peer),
+		                       w->layout->task_records, 0);
 		if (dx_load_acquire(DX_EDGE_SAMPLE, &record->sample_bytes) != 0)
 			continue;
 		if (!add_node(w, peer, (uint32_t)(record - first)))
