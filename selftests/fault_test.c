@@ -4,36 +4,33 @@
  * worker 0 another one, worker 1 has its fault. Then, for each row:
  *
  *	the reason	what the query's caller is told, what the worker's record says afterwards, and `dsmx ps`
- *	the time	from the fault to the failure of the query, seen first, and to its cause (median, worst)
+ *	the time	from the fault to the failure of the query, seen first, and to its cause (median, worst);
+ *			for a kill beside what a process that does nothing but wait for it sees in the same run
  *	the sibling	the other query goes on, its rows where they were
  *	the successor	READY, or FAILED where there is to be none; a query over all workers gives its answer
  *	nothing left	no process, group, entry, mapping, descriptor
  *
- * The faults of whole sessions - the supervisor, the leader, everybody killed - are in kill_test.c and death_test.c.
+ * The faults of whole sessions - the supervisor, the leader, everybody killed - are in fault_session_test.c.
  *
  * A fault is had inside the worker by the operator "fault", or comes from outside. Both look at a file that all
  * processes have mapped: what is to happen, and when it did. DSMX_FAULT_ROUNDS is how often (5).
  */
 #include <errno.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/order.h"
 #include "dsmx/dsmx.h"
+#include "faults.h"
 #include "harness.h"
-#include "processes.h"
 #include "series.h"
 
-#define ROUNDS      5
-#define ROUNDS_MAX  100
 #define VICTIM      1
-#define WATCHDOG_MS 250
+#define WATCHDOG_MS (250 * harness_slow())
 #define BIG_BYTES   ((size_t)1 << 30)
 #define BITE_BYTES  ((size_t)16 << 20) /* before each batch: the watchdog is not to notice */
 #define OOM_BYTES   ((uint64_t)64 << 20)
+#define HUGE_BYTES  ((size_t)2 << 20)
 
 /* Of a worker, and of what its limit is over. */
 #define SEGMENTS_BYTES ((uint64_t)5 << 20)
@@ -46,6 +43,7 @@ enum fault {
 	FAULT_SEGV,
 	FAULT_BIG, /* a GiB resident, then killed */
 	FAULT_OOM,
+	FAULT_HUGETLB,
 	FAULT_FORKS,
 	FAULT_LOOP,
 	FAULT_SYSCALL,
@@ -100,6 +98,18 @@ static void eat(size_t bytes)
 		*(volatile char *)(memory + at) = 1;
 }
 
+/* One huge page more than the group of the worker may have: to be had, and not to be touched. */
+static void eat_huge(void)
+{
+	volatile char *memory = mmap(NULL, HUGE_BYTES, PROT_READ | PROT_WRITE,
+	                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+	(void)signal(SIGBUS, SIG_DFL); /* a sanitizer would make it an exit */
+	if (memory == MAP_FAILED)
+		abort();
+	*memory = 1;
+}
+
 /* Until there are no more to be had; then the worker does as a program that did not expect that. */
 static void fork_all(void)
 {
@@ -148,6 +158,9 @@ static void have(enum fault fault)
 		break;
 	case FAULT_OOM:
 		eat(4 * OOM_BYTES);
+		break;
+	case FAULT_HUGETLB:
+		eat_huge();
 		break;
 	case FAULT_FORKS:
 		fork_all();
@@ -248,7 +261,7 @@ static bool read_on(struct dsmx_query *query, int count, int64_t *next)
 	struct dsmx_error err;
 
 	while (count-- > 0) {
-		if (dsmx_query_next_batch(query, 5000, &batch, &err) != 1) {
+		if (dsmx_query_next_batch(query, harness_hang_ms(), &batch, &err) != 1) {
 			printf("# sibling: %s\n", err.message);
 			return false;
 		}
@@ -270,21 +283,11 @@ struct row {
 	int status;
 	int last; /* reason of a worker that has no successor; DSMX_EXIT_NONE: it has one */
 	uint64_t memory_max;
+	uint64_t hugetlb_max;
 	uint32_t pids_max;
 	bool groups; /* cannot be had without */
-};
-
-/* What a session leaves behind, noted while it is open. */
-struct traces {
-	uint64_t id;
-	struct dx_cgroup group;
-	char state[DX_CGROUP_PATH];
-	int fds;
-};
-
-struct times {
-	int count;
-	uint64_t seen_ns[ROUNDS_MAX], told_ns[ROUNDS_MAX];
+	bool limit;  /* is measured beside it: of a process with so much */
+	size_t resident;
 };
 
 static int open_session(const struct row *row, const char *program,
@@ -300,56 +303,68 @@ static int open_session(const struct row *row, const char *program,
 	options.restart_max_delay_ms = 2;
 	options.restart_burst = 1000;
 	options.worker_memory_max = row->memory_max;
+	options.worker_hugetlb_max = row->hugetlb_max;
 	options.worker_pids_max = row->pids_max;
 	return dsmx_session_open(&options, ret_session, err);
 }
 
-/* Write into a file of the worker's group, which has the number of its incarnation in its name. */
-static bool freeze(const struct dsmx_session *session)
+/* A file of the victim's group, which has the number of its incarnation in its name. */
+static int open_group(const struct dsmx_session *session, uint32_t generation, const char *name,
+                      int flags)
 {
-	char path[DX_CGROUP_PATH + 300];
-	DIR *dir = opendir(session->group.v2);
-	struct dirent *entry;
-	bool frozen = false;
+	char path[DX_CGROUP_PATH + 64];
 
-	while (dir != NULL && (entry = readdir(dir)) != NULL) {
-		int fd = -1;
+	(void)snprintf(path, sizeof(path), "%s/w%d.g%u/%s", session->group.v2, VICTIM, generation,
+	               name);
+	return open(path, flags | O_CLOEXEC);
+}
 
-		if (strncmp(entry->d_name, "w1.g", 4) != 0)
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s/cgroup.freeze", session->group.v2,
-		               entry->d_name);
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-		frozen |= fd >= 0 && write(fd, "1", 1) == 1;
-		if (fd >= 0)
-			(void)close(fd);
-	}
-	if (dir != NULL)
-		(void)closedir(dir);
-	return frozen;
+static bool write_group(const struct dsmx_session *session, uint32_t generation, const char *name,
+                        const char *text)
+{
+	int fd = open_group(session, generation, name, O_WRONLY);
+	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return written;
+}
+
+/* No more huge pages than it has. What the session itself limits is what it may reserve, of which nothing dies. */
+static bool limit_huge_pages(const struct dsmx_session *session, uint32_t generation)
+{
+	int fd = open_group(session, generation, "hugetlb.2MB.current", O_RDONLY);
+	char text[32] = "";
+	bool known = fd >= 0 && read(fd, text, sizeof(text) - 1) > 0;
+
+	if (fd >= 0)
+		(void)close(fd);
+	return known && write_group(session, generation, "hugetlb.2MB.max", text);
 }
 
 /* What the successor does is in place before there is one. */
 static bool do_outside(const struct dsmx_session *session, const struct row *row,
-                       const char *program)
+                       uint32_t generation, const char *program)
 {
 	int pid = dsmx_session_worker_pid(session, VICTIM);
 
 	if (row->fault == FAULT_EXEC && unlink(program) != 0)
+		return false;
+	if (row->fault == FAULT_HUGETLB && !limit_huge_pages(session, generation))
 		return false;
 	control->fault = row->fault;
 	if (row->fault < FAULT_KILL)
 		return true;
 	control->at_ns = dx_now_ns();
 	if (row->fault == FAULT_FREEZE)
-		return freeze(session);
+		return write_group(session, generation, "cgroup.freeze", "1");
 	return pid > 0 && kill(pid, row->fault == FAULT_STOP ? SIGSTOP : SIGKILL) == 0;
 }
 
-/* Let the leader hear, until the victim's record is as it must be in the end; or for five seconds. */
+/* Let the leader hear, until the victim's record is as it must be in the end; or for long. */
 static bool settles(struct dsmx_session *session, const struct row *row, uint64_t epoch)
 {
-	uint64_t deadline_ns = dx_now_ns() + 5 * DX_NS_PER_S;
+	uint64_t deadline_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
 	struct dsmx_worker_info info;
 
 	do {
@@ -369,6 +384,10 @@ static bool settles(struct dsmx_session *session, const struct row *row, uint64_
 	return false;
 }
 
+struct times {
+	struct series_ns seen, told, bare;
+};
+
 /* Read the victim's query to its failure. */
 static int await_failure(struct dsmx_query *query, struct times *times, struct dsmx_error *err)
 {
@@ -378,44 +397,23 @@ static int await_failure(struct dsmx_query *query, struct times *times, struct d
 	int r;
 
 	do
-		r = dsmx_query_next_batch(query, 5000, &batch, err);
+		r = dsmx_query_next_batch(query, harness_hang_ms(), &batch, err);
 	while (r == 1);
 	told_ns = dx_now_ns();
 	dsmx_query_stats(query, &stats);
-	times->seen_ns[times->count] = told_ns - (stats.run_ns - stats.failed_ns) - control->at_ns;
-	times->told_ns[times->count++] = told_ns - control->at_ns;
+	add_ns(&times->seen, told_ns - (stats.run_ns - stats.failed_ns) - control->at_ns);
+	add_ns(&times->told, told_ns - control->at_ns);
 	return r;
 }
 
 /* What `dsmx ps` tells somebody else of how the victim ended. */
-static bool ps_says(const struct row *row, uint64_t id)
+static bool ps_says_reason(const struct row *row, uint64_t id)
 {
-	char command[PATH_MAX + 80], said[8192] = "", want[64];
-	const char *dir_end = strstr(self_path, "/selftests/");
-	FILE *pipe;
+	char want[64];
 
 	(void)snprintf(want, sizeof(want), "\"last_exit\":{\"reason\":\"%s\"",
 	               dsmx_exit_reason_str(row->last != DSMX_EXIT_NONE ? row->last : row->reason));
-	(void)snprintf(command, sizeof(command), "'%.*s/dsmx' ps --json -s %016llx",
-	               (int)(dir_end - self_path), self_path, (unsigned long long)id);
-	pipe = dir_end != NULL ? popen(command, "re") : NULL;
-	if (pipe == NULL)
-		return false;
-	(void)!fread(said, 1, sizeof(said) - 1, pipe);
-	if (pclose(pipe) == 0 && strstr(said, want) != NULL)
-		return true;
-	printf("# no %s in what dsmx ps says: %s\n", want, said);
-	return false;
-}
-
-static bool gone(const struct traces *traces)
-{
-	for (int i = 0; i < DX_V1_COUNT; i++)
-		if (is_dir(traces->group.v1[i]))
-			return false;
-	return count_processes(traces->id) == 0 && !is_dir(traces->group.v2) &&
-	       access(traces->state, F_OK) != 0 && count_mappings() == 0 &&
-	       harness_each_fd(NULL) == traces->fds;
+	return ps_says(id, want);
 }
 
 static void copy_self(char path[64])
@@ -430,11 +428,12 @@ static void copy_self(char path[64])
 
 static void one_round(bool *ok, const struct row *row, struct times *times)
 {
-	struct traces traces = { .fds = harness_each_fd(NULL) };
+	struct traces traces = { .fds = harness_each_fd(NULL), .mappings = count_mappings() };
 	struct dsmx_query *victim, *sibling, *query;
 	struct log log = { .notices = 0 };
 	struct dsmx_session *session;
 	struct dsmx_worker_info before;
+	struct dsmx_session_info info;
 	struct dsmx_error err;
 	int64_t next = 0, sum;
 	char copy[64] = "";
@@ -447,6 +446,11 @@ static void one_round(bool *ok, const struct row *row, struct times *times)
 	traces.id = session->id;
 	traces.group = session->group;
 	memcpy(traces.state, session->state_path, sizeof(traces.state));
+	dsmx_session_info(session, &info);
+	if (row->hugetlb_max != 0 && strcmp(info.pages, "hugetlb") != 0) {
+		dsmx_session_close(session);
+		SKIP("no huge pages");
+	}
 	if (row->groups && (traces.group.v2[0] == '\0' || strstr(log.text, "worker_") != NULL)) {
 		dsmx_session_close(session);
 		SKIP("no cgroup for that: %s", log.text);
@@ -458,11 +462,11 @@ static void one_round(bool *ok, const struct row *row, struct times *times)
 		struct dsmx_batch batch;
 
 		CHECK(read_on(sibling, 1, &next));
-		CHECK_EQ(dsmx_query_next_batch(victim, 5000, &batch, &err), 1);
+		CHECK_EQ(dsmx_query_next_batch(victim, harness_hang_ms(), &batch, &err), 1);
 	}
-	CHECK(do_outside(session, row, copy));
+	CHECK(do_outside(session, row, before.restarts + 1, copy));
 	r = await_failure(victim, times, &err);
-	if (times->count == 1)
+	if (times->seen.count == 1)
 		printf("# %s\n", err.message);
 	CHECK_EQ(r, row->code != 0 ? row->code : -EOWNERDEAD);
 	if (row->code == 0) {
@@ -473,7 +477,7 @@ static void one_round(bool *ok, const struct row *row, struct times *times)
 	CHECK(read_on(sibling, 20, &next));
 	dsmx_query_close(victim);
 	CHECK(settles(session, row, before.epoch));
-	CHECK(times->count > 1 || ps_says(row, traces.id));
+	CHECK(times->seen.count > 1 || ps_says_reason(row, traces.id));
 	CHECK(read_on(sibling, 20, &next));
 	CHECK_EQ(start_query(session, KIND_SHUFFLE, 54321, &query, &err), 0);
 	CHECK_EQ(drain(query, KIND_SHUFFLE, &sum, &err), 0);
@@ -481,36 +485,29 @@ static void one_round(bool *ok, const struct row *row, struct times *times)
 	dsmx_query_close(query);
 	dsmx_query_close(sibling);
 	dsmx_session_close(session);
-	CHECK(gone(&traces));
-}
-
-static int compare(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
+	CHECK(traces_gone(&traces));
 }
 
 static void run_row(bool *ok, const struct row *row)
 {
-	const char *said = getenv("DSMX_FAULT_ROUNDS");
-	int rounds = said != NULL ? atoi(said) : ROUNDS;
-	struct times times = { .count = 0 };
+	struct times times = { .seen = { .count = 0 } };
+	double seen_ms, bare_ms;
 
-	for (int i = 0; i < rounds && i < ROUNDS_MAX; i++) {
+	for (int i = fault_rounds(); i > 0; i--) {
 		(void)alarm(harness_timeout_s()); /* for each round */
 		one_round(ok, row, &times);
 		CHECK(*ok);
 		if (harness_skipped[0] != '\0')
 			return;
+		if (row->limit)
+			add_ns(&times.bare, bare_death_ns(row->resident));
 	}
-	qsort(times.seen_ns, (size_t)times.count, sizeof(uint64_t), compare);
-	qsort(times.told_ns, (size_t)times.count, sizeof(uint64_t), compare);
-	printf("# seen after %.2f ms (worst %.2f), its cause after %.2f (worst %.2f), of %d\n",
-	       (double)times.seen_ns[times.count / 2] / 1e6,
-	       (double)times.seen_ns[times.count - 1] / 1e6,
-	       (double)times.told_ns[times.count / 2] / 1e6,
-	       (double)times.told_ns[times.count - 1] / 1e6, times.count);
+	seen_ms = print_ns("seen", &times.seen);
+	(void)print_ns("its cause", &times.told);
+	if (!row->limit)
+		return;
+	bare_ms = print_ns("a bare waiter's word for such a death", &times.bare);
+	printf("# seen after %.1f times that\n", seen_ms / bare_ms);
 }
 
 #define ROW(name, claim, ...)                                                                      \
@@ -524,9 +521,10 @@ ROW(abort, "abort() in a worker", .fault = FAULT_ABORT, .reason = DSMX_EXIT_SIGN
     .status = SIGABRT)
 ROW(segv, "a segmentation fault", .fault = FAULT_SEGV, .reason = DSMX_EXIT_SIGNAL,
     .status = SIGSEGV)
-ROW(kill, "SIGKILL", .fault = FAULT_KILL, .reason = DSMX_EXIT_SIGNAL, .status = SIGKILL)
+ROW(kill, "SIGKILL", .fault = FAULT_KILL, .reason = DSMX_EXIT_SIGNAL, .status = SIGKILL,
+    .limit = true)
 ROW(big, "SIGKILL with a GiB of memory to be torn down", .fault = FAULT_BIG,
-    .reason = DSMX_EXIT_SIGNAL, .status = SIGKILL)
+    .reason = DSMX_EXIT_SIGNAL, .status = SIGKILL, .limit = true, .resident = BIG_BYTES)
 ROW(stop, "SIGSTOP for ever", .fault = FAULT_STOP, .reason = DSMX_EXIT_WATCHDOG, .status = SIGKILL)
 ROW(freeze, "a cgroup that is frozen for ever", .fault = FAULT_FREEZE, .reason = DSMX_EXIT_WATCHDOG,
     .status = SIGKILL, .groups = true)
@@ -535,6 +533,9 @@ ROW(syscall, "an endless wait in a system call", .fault = FAULT_SYSCALL,
     .reason = DSMX_EXIT_WATCHDOG, .status = SIGKILL)
 ROW(oom, "more memory than its limit", .fault = FAULT_OOM, .reason = DSMX_EXIT_OOM,
     .status = SIGKILL, .memory_max = OOM_BYTES + SEGMENTS_BYTES, .groups = true)
+ROW(hugetlb, "more huge pages than its group may have: SIGBUS, and that reason",
+    .fault = FAULT_HUGETLB, .reason = DSMX_EXIT_HUGETLB_LIMIT, .status = SIGBUS,
+    .hugetlb_max = 32 * HUGE_BYTES, .groups = true)
 ROW(forks, "a fork bomb at its limit of processes", .fault = FAULT_FORKS,
     .reason = DSMX_EXIT_SIGNAL, .status = SIGABRT, .pids_max = 16, .groups = true)
 ROW(bytes, "bytes of any kind in all of its shared memory", .fault = FAULT_BYTES, .code = -EBADMSG,

@@ -42,7 +42,7 @@ static int open_at(enum dsmx_isolation level, struct log *log, struct dsmx_sessi
 	options.isolation = level;
 	options.restart = DSMX_RESTART_ALWAYS;
 	options.restart_burst = 100;
-	options.watchdog_ms = getenv("DSMX_TEST_SLOW") != NULL ? 10 * WATCHDOG_MS : WATCHDOG_MS;
+	options.watchdog_ms = WATCHDOG_MS * harness_slow();
 	options.worker_memory_max = 128 << 20;
 	return dsmx_session_open(&options, ret_session, err);
 }
@@ -164,28 +164,28 @@ static void faults(bool *ok, const char *function, int reason)
 	}
 }
 
-TEST(fault_crash, "a function that aborts: SIGNAL, at each level; the sibling serves on")
+TEST(plugin_crash, "a function that aborts: SIGNAL, at each level; the sibling serves on")
 {
 	faults(ok, "crash", DSMX_EXIT_SIGNAL);
 }
 
-TEST(fault_stack, "a function that writes over the stack: SIGNAL; the sibling serves on")
+TEST(plugin_stack, "a function that writes over the stack: SIGNAL; the sibling serves on")
 {
 	faults(ok, "stack", WILD);
 }
 
-TEST(fault_scribble,
+TEST(plugin_scribble,
      "a function that writes into a peer's mapping: SIGNAL, and the peer's rows are right")
 {
 	faults(ok, "scribble", WILD);
 }
 
-TEST(fault_loop, "a function that loops: WATCHDOG; the sibling serves on")
+TEST(plugin_loop, "a function that loops: WATCHDOG; the sibling serves on")
 {
 	faults(ok, "loop", DSMX_EXIT_WATCHDOG);
 }
 
-TEST(fault_leak, "a function that leaks: OOM, of its worker alone")
+TEST(plugin_leak, "a function that leaks: OOM, of its worker alone")
 {
 	faults(ok, "leak", DSMX_EXIT_OOM);
 }
@@ -195,7 +195,7 @@ TEST(fault_leak, "a function that leaks: OOM, of its worker alone")
  * query is right or it fails, a row is right or it is not there, and the session goes on with who is left, or says
  * that nobody is: a task may have been run again, and have spoiled the next worker.
  */
-TEST(fault_own_pages,
+TEST(plugin_own_pages,
      "an operator that fills its own page with nonsense: no wrong row, then or later, and no query hangs")
 {
 	for (size_t i = 0; i < DX_ARRAY_LEN(levels); i++) {
