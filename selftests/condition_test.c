@@ -72,6 +72,7 @@ static int run(const char *workers)
 		                                .workers = (uint32_t)atoi(workers),
 		                                .data_bytes = 4 << 20,
 		                                .worker_path = self_path,
+		                                .start_timeout_ms = harness_start_ms(),
 		                                .extensions = extensions,
 		                                .log = print_log };
 	struct dsmx_session_info info;
@@ -306,6 +307,7 @@ TEST(condition_idle,
 			                                .workers = IDLE_WORKERS,
 			                                .wait = waits[i],
 			                                .worker_path = self_path,
+			                                .start_timeout_ms = harness_start_ms(),
 			                                .extensions = extensions };
 		struct dsmx_session_info info;
 

@@ -84,7 +84,7 @@ static struct seen see(uint64_t session, uint32_t worker)
 /* Until @worker is seen in @state, for five seconds. */
 static bool comes_to(uint64_t session, uint32_t worker, const char *state)
 {
-	uint64_t deadline_ns = dx_now_ns() + 5 * DX_NS_PER_S;
+	uint64_t deadline_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
 	struct seen seen;
 
 	do
@@ -111,11 +111,11 @@ static int run_one(struct dsmx_session *session, int64_t end, struct dsmx_error 
 /* The same, while the leader runs queries that have to be right: a new worker waits for it. */
 static bool serves_until(struct dsmx_session *session, uint32_t worker, const char *state)
 {
-	uint64_t deadline_ns = dx_now_ns() + 5 * DX_NS_PER_S;
+	uint64_t deadline_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
 	struct dsmx_error err;
 
 	while (strcmp(see(session->id, worker).state, state) != 0 && dx_now_ns() < deadline_ns)
-		if (run_one(session, 5000, &err) != 0) {
+		if (run_one(session, harness_hang_ms(), &err) != 0) {
 			printf("# %s\n", err.message);
 			return false;
 		}
@@ -143,7 +143,7 @@ TEST(control_snapshot, "a snapshot has each worker's state, pid, epoch, cgroup, 
 	CHECK_EQ(seen.worker.restarts, 0);
 	CHECK_EQ(seen.worker.exit_reason, DSMX_EXIT_NONE);
 	CHECK_EQ(start_query(session, KIND_SHUFFLE, ENDLESS, &query, NULL), 0);
-	CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, NULL), 1);
+	CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch, NULL), 1);
 	seen = see(session->id, 1);
 	CHECK_EQ(seen.queries, 1);
 	CHECK_EQ(seen.worker.queries, 1);
@@ -292,11 +292,11 @@ TEST(control_drain,
 
 	CHECK_EQ(open_session(2, &options, &session), 0);
 	CHECK_EQ(start_query(session, KIND_SHUFFLE, ENDLESS, &query, NULL), 0);
-	CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, NULL), 1);
+	CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch, NULL), 1);
 	CHECK_EQ(steer(session, 1, DSMX_CONTROL_DRAIN, 0, true, &err), 0);
 	CHECK(comes_to(session->id, 1, "DRAINING"));
 	for (int i = 0; i < 100; i++)
-		CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, NULL), 1);
+		CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch, NULL), 1);
 	CHECK_EQ(dsmx_session_worker(session, 1, &info), 0);
 	CHECK_EQ(info.state, DSMX_WORKER_DRAINING);
 	CHECK_STR(see(session->id, 1).state, "DRAINING");
@@ -340,9 +340,9 @@ TEST(control_timeout,
 
 	CHECK_EQ(open_session(2, &options, &session), 0);
 	CHECK_EQ(start_query(session, KIND_SHUFFLE, ENDLESS, &query, NULL), 0);
-	CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, NULL), 1);
+	CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch, NULL), 1);
 	CHECK_EQ(steer(session, 0, DSMX_CONTROL_RESTART, 100, true, &err), 0);
-	while ((r = dsmx_query_next_batch(query, 5000, &batch, &err)) == 1)
+	while ((r = dsmx_query_next_batch(query, harness_hang_ms(), &batch, &err)) == 1)
 		;
 	CHECK_EQ(r, -EOWNERDEAD);
 	CHECK_EQ(err.worker, 0);
@@ -385,22 +385,22 @@ static void freeze_and_thaw(bool *ok, enum dsmx_isolation isolation)
 
 	options.extensions = extensions;
 	options.isolation = isolation;
-	options.watchdog_ms = 300;
+	options.watchdog_ms = 300 * harness_slow();
 	CHECK_EQ(dsmx_session_open(&options, &session, &err), 0);
 	CHECK_EQ(start_query(session, KIND_SHUFFLE, ENDLESS, &query, NULL), 0);
-	CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, NULL), 1);
+	CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch, NULL), 1);
 	CHECK_EQ(steer(session, 0, DSMX_CONTROL_FREEZE, 0, false, &err), 0);
 	CHECK_EQ(steer(session, 1, DSMX_CONTROL_FREEZE, 0, false, &err), 0);
 	CHECK_EQ(steer(session, 1, DSMX_CONTROL_DRAIN, 0, false, &err), -EBUSY);
 	CHECK(strstr(err.message, "frozen") != NULL);
-	for (uint64_t end_ns = dx_now_ns() + DX_NS_PER_S; dx_now_ns() < end_ns;)
+	for (uint64_t end_ns = dx_now_ns() + harness_slow() * DX_NS_PER_S; dx_now_ns() < end_ns;)
 		r = dsmx_query_next_batch(query, 100, &batch, &err);
 	CHECK_EQ(r, -ETIMEDOUT);
 	CHECK(see(session->id, 0).worker.frozen);
 	CHECK_EQ(see(session->id, 0).worker.exit_reason, DSMX_EXIT_NONE);
 	CHECK_EQ(steer(session, 0, DSMX_CONTROL_THAW, 0, false, &err), 0);
 	CHECK_EQ(steer(session, 1, DSMX_CONTROL_THAW, 0, false, &err), 0);
-	CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, NULL), 1);
+	CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch, NULL), 1);
 	CHECK(!see(session->id, 0).worker.frozen);
 	dsmx_query_close(query);
 	CHECK_EQ(run_one(session, 1000, &err), 0);

@@ -26,6 +26,7 @@ static int open_session(uint32_t workers, struct dsmx_session **ret_session, str
 	struct dsmx_session_options options = { .size = sizeof(options),
 		                                .workers = workers,
 		                                .worker_path = self_path,
+		                                .start_timeout_ms = harness_start_ms(),
 		                                .extensions = extensions };
 
 	return dsmx_session_open(&options, ret_session, err);
@@ -60,7 +61,7 @@ static int warm_up(struct dsmx_query *query, enum kind kind, struct dsmx_error *
 	int r = 1;
 
 	for (int i = 0; r == 1 && i < 20 && kind != KIND_GROUPS; i++)
-		r = dsmx_query_next_batch(query, 5000, &batch, err);
+		r = dsmx_query_next_batch(query, harness_hang_ms(), &batch, err);
 	if (kind == KIND_GROUPS)
 		r = dsmx_query_next_batch(query, 30, &batch, err) == -ETIMEDOUT;
 	return r;
@@ -73,8 +74,8 @@ static int await_failure(struct dsmx_query *query, uint64_t *ret_ns, struct dsmx
 	struct dsmx_batch batch;
 	int r = 1;
 
-	while (r == 1 && dx_now_ns() - start_ns < 5 * DX_NS_PER_S)
-		r = dsmx_query_next_batch(query, 5000, &batch, err);
+	while (r == 1 && dx_now_ns() - start_ns < harness_hang_ms() * DX_NS_PER_MS)
+		r = dsmx_query_next_batch(query, harness_hang_ms(), &batch, err);
 	*ret_ns = dx_now_ns() - start_ns;
 	return r;
 }
@@ -115,7 +116,7 @@ TEST(kill_worker,
 
 			r = 1;
 			while (r == 1 && dx_now_ns() < until_ns)
-				r = dsmx_query_next_batch(query, 5000, &batch, &err);
+				r = dsmx_query_next_batch(query, harness_hang_ms(), &batch, &err);
 			ns = 0;
 		} else {
 			r = await_failure(query, &ns, &err);
@@ -127,7 +128,7 @@ TEST(kill_worker,
 			CHECK_EQ(err.worker, victim);
 			CHECK_EQ(err.reason, DSMX_EXIT_SIGNAL);
 			CHECK_EQ(err.status, SIGKILL);
-			CHECK(ns < DX_NS_PER_S);
+			CHECK(ns < harness_slow() * DX_NS_PER_S);
 		}
 		dsmx_query_close(query);
 
@@ -196,7 +197,7 @@ TEST(kill_supervisor,
 		CHECK_EQ(await_failure(query, &ns, &err), -EOWNERDEAD);
 		printf("# %s, %.2f ms: %s\n", kind_names[kind], (double)ns / 1e6, err.message);
 		CHECK(strstr(err.message, "supervisor") != NULL);
-		CHECK(ns < DX_NS_PER_S);
+		CHECK(ns < harness_slow() * DX_NS_PER_S);
 		CHECK_EQ(start_query(session, (enum kind)kind, 1, &next, &err), -EOWNERDEAD);
 		dsmx_query_close(query);
 		dsmx_session_close(session);
@@ -270,7 +271,8 @@ TEST(kill_leader,
 		start_ns = dx_now_ns();
 		CHECK_EQ(kill(pid, SIGKILL), 0);
 		for (int i = 2; i >= 0; i--) {
-			CHECK_EQ(dx_pidfd_wait(pidfds[i], start_ns + DX_NS_PER_S), 0);
+			CHECK_EQ(dx_pidfd_wait(pidfds[i], start_ns + harness_slow() * DX_NS_PER_S),
+			         0);
 			CHECK_EQ(close(pidfds[i]), 0);
 		}
 		printf("# %s: all gone after %.2f ms\n", kind_names[kind],

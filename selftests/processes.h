@@ -39,6 +39,7 @@ static inline struct dsmx_session_options options_of(uint32_t workers, struct lo
 		                              .workers = workers,
 		                              .data_bytes = 4 << 20,
 		                              .worker_path = self_path,
+		                              .start_timeout_ms = harness_start_ms(),
 		                              .restart = DSMX_RESTART_NEVER,
 		                              .log = log != NULL ? keep_log : NULL,
 		                              .log_data = log };

@@ -106,7 +106,9 @@ TEST(query_close, "a query closed at any moment leaves no memory in use, and the
 			if (moment == 0 && (worker_counts[i] > 0 || kind != KIND_GROUPS))
 				(void)dsmx_query_next_batch(query, 0, &batch, &err);
 			for (int n = 0; n < moment; n++)
-				CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, &err), 1);
+				CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch,
+				                               &err),
+				         1);
 			dsmx_query_close(query);
 			CHECK(memory_comes_back(session));
 		}
@@ -132,7 +134,7 @@ TEST(query_close_tight,
 		int r;
 
 		CHECK(query != NULL);
-		r = round % 2 ? dsmx_query_next_batch(query, 5000, &batch, &err)
+		r = round % 2 ? dsmx_query_next_batch(query, harness_hang_ms(), &batch, &err)
 		              : drain(query, KIND_SHUFFLE, &sum, &err);
 		if (r < 0)
 			printf("# round %d: %s\n", round, err.message);
@@ -460,7 +462,7 @@ TEST(query_arrays,
 		session = open_engine(&options);
 		query = begin(session, KIND_SHUFFLE, 500000);
 		CHECK(query != NULL);
-		while ((r = dsmx_query_next(query, 5000, &arrays[count], &err)) == 1)
+		while ((r = dsmx_query_next(query, harness_hang_ms(), &arrays[count], &err)) == 1)
 			CHECK(++count < MOST);
 		CHECK_EQ(r, 0);
 		printf("# %u workers: %llu leases, %llu copies\n", options.workers,
@@ -777,7 +779,7 @@ TEST(query_slow_application, "an application that reads slowly is no deadlock")
 		/* As slow as it takes for a producer to wait: instrumented ones are slow themselves. */
 		for (int n = 0; n < 30 || (options.workers > 0 && stats.waits == 0 && n < 60);
 		     n++) {
-			CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, &err), 1);
+			CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch, &err), 1);
 			rows += batch.selected;
 			(void)usleep(n < 30 ? 3000 : 100000); /* the application's own work */
 			dsmx_query_stats(query, &stats);

@@ -199,7 +199,7 @@ static int take(struct run *run, int64_t timeout_ms)
 /* Until the exchange's producers run everywhere: @tasks of them have a record. */
 static bool await_producers(struct run *run, uint32_t tasks)
 {
-	uint64_t until_ns = dx_now_ns() + 5 * DX_NS_PER_S;
+	uint64_t until_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
 	struct dsmx_query_stats stats = { 0 };
 
 	do {
@@ -323,7 +323,7 @@ TEST(rerun_consumers,
 /* Let the consumers of exchange 0 take what there is: their frames come here. */
 static void await_rows(struct run *run)
 {
-	uint64_t until_ns = dx_now_ns() + 5 * DX_NS_PER_S;
+	uint64_t until_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
 
 	while (run->seen == 0 && dx_now_ns() < until_ns)
 		(void)take(run, 5);
@@ -333,7 +333,7 @@ static void await_rows(struct run *run)
 static bool await_taken(const struct run *run, uint32_t task)
 {
 	const struct dsmx_session *session = run->session;
-	uint64_t until_ns = dx_now_ns() + 5 * DX_NS_PER_S;
+	uint64_t until_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
 
 	while (dx_now_ns() < until_ns)
 		for (uint32_t p = 1; p < dx_mesh_peers(session->mesh); p++) {
@@ -431,7 +431,7 @@ TEST(rerun_replaced,
 	CHECK(*ok && await_producers(run, 3));
 	kill_worker(ok, run, 1);
 	CHECK(*ok);
-	until_ns = dx_now_ns() + 5 * DX_NS_PER_S;
+	until_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
 	while (dsmx_session_worker_pid(run->session, 1) == 0 && dx_now_ns() < until_ns)
 		CHECK_EQ(take(run, 5), -ETIMEDOUT);
 	CHECK_EQ(take(run, 20), -ETIMEDOUT);

@@ -126,11 +126,11 @@ static struct dsmx_worker_info info_of(const struct dsmx_session *session, uint3
 	return info;
 }
 
-/* Let the leader hear until @worker's state is @state in an incarnation after @epoch, or for five seconds. */
+/* Let the leader hear until @worker's state is @state in an incarnation after @epoch, or for long. */
 static bool await_state(struct dsmx_session *session, uint32_t worker, enum dsmx_worker_state state,
                         uint64_t epoch)
 {
-	uint64_t deadline_ns = dx_now_ns() + 5 * DX_NS_PER_S;
+	uint64_t deadline_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
 
 	while (dx_now_ns() < deadline_ns) {
 		struct dsmx_worker_info info = info_of(session, worker);
@@ -305,9 +305,10 @@ TEST(restart_next_query,
 		CHECK_EQ(open_session(workers, 1000, &session, &err), 0);
 		for (int i = 0; i < 5; i++) {
 			CHECK_EQ(start_query(session, KIND_SHUFFLE, ENDLESS, &query, &err), 0);
-			CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, &err), 1);
+			CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch, &err), 1);
 			CHECK_EQ(kill(dsmx_session_worker_pid(session, 0), SIGKILL), 0);
-			while ((r = dsmx_query_next_batch(query, 5000, &batch, &err)) == 1)
+			while ((r = dsmx_query_next_batch(query, harness_hang_ms(), &batch,
+			                                  &err)) == 1)
 				;
 			CHECK_EQ(r, -EOWNERDEAD);
 			CHECK_EQ(err.worker, 0);
@@ -315,7 +316,7 @@ TEST(restart_next_query,
 			dsmx_query_close(query);
 			CHECK_EQ(start_query(session, KIND_SHUFFLE, ENDLESS, &query, &err), 0);
 			CHECK_EQ(count_ready(session, workers), workers);
-			CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, &err), 1);
+			CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch, &err), 1);
 			dsmx_query_close(query);
 		}
 		dsmx_session_close(session);
@@ -465,7 +466,7 @@ TEST(restart_lease,
 	mappings = count_mappings();
 	leased = session->leases.leased;
 	CHECK_EQ(start_query(session, KIND_GATHER, 100000, &query, &err), 0);
-	CHECK_EQ(dsmx_query_next(query, 5000, &array, &err), 1);
+	CHECK_EQ(dsmx_query_next(query, harness_hang_ms(), &array, &err), 1);
 	CHECK_EQ(session->leases.leased, leased + 1);
 	dsmx_query_close(query);
 	CHECK_EQ(kill(before.pid, SIGKILL), 0);

@@ -141,7 +141,7 @@ static inline int drain(struct dsmx_query *query, enum kind kind, int64_t *ret_s
 	int r;
 
 	*ret_sum = 0;
-	while ((r = dsmx_query_next_batch(query, 5000LL * harness_slow(), &batch, err)) == 1) {
+	while ((r = dsmx_query_next_batch(query, harness_hang_ms(), &batch, err)) == 1) {
 		for (uint32_t i = 0; i < batch.selected; i++) {
 			uint32_t row = batch.selection != NULL ? batch.selection[i] : i;
 

@@ -150,7 +150,7 @@ static bool dies_of_watchdog(struct dsmx_query *query, const char *words)
 	struct dsmx_error err;
 	int r;
 
-	while ((r = dsmx_query_next_batch(query, 5000, &batch, &err)) == 1)
+	while ((r = dsmx_query_next_batch(query, harness_hang_ms(), &batch, &err)) == 1)
 		;
 	ms = (dx_now_ns() - start_ns) / DX_NS_PER_MS;
 	printf("# %d after %llu ms: %s\n", r, (unsigned long long)ms, err.message);
@@ -190,7 +190,7 @@ TEST(watchdog_stopped,
 	CHECK_EQ(open_session(300, &session), 0);
 	dsmx_session_info(session, &info);
 	CHECK_EQ(start_query(session, KIND_SHUFFLE, ENDLESS, &query, NULL), 0);
-	CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, NULL), 1);
+	CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch, NULL), 1);
 	CHECK_EQ(kill(dsmx_session_worker_pid(session, 1), SIGSTOP), 0);
 	CHECK(dies_of_watchdog(query, "stopped"));
 	dsmx_query_close(query);
@@ -234,14 +234,14 @@ TEST(watchdog_off,
 
 	CHECK_EQ(open_session(DSMX_WATCHDOG_OFF, &session), 0);
 	CHECK_EQ(start_query(session, KIND_SHUFFLE, ENDLESS, &query, NULL), 0);
-	CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, NULL), 1);
+	CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch, NULL), 1);
 	pid = dsmx_session_worker_pid(session, 1);
 	CHECK_EQ(kill(pid, SIGSTOP), 0);
 	while (r == 1)
 		r = dsmx_query_next_batch(query, 600, &batch, &err);
 	CHECK_EQ(r, -ETIMEDOUT);
 	CHECK_EQ(kill(pid, SIGCONT), 0);
-	CHECK_EQ(dsmx_query_next_batch(query, 5000, &batch, &err), 1);
+	CHECK_EQ(dsmx_query_next_batch(query, harness_hang_ms(), &batch, &err), 1);
 	dsmx_query_close(query);
 	dsmx_session_close(session);
 	CHECK_EQ(open_session(199, &session), -EINVAL);

@@ -394,7 +394,8 @@ static int run_shell(bool detached, const char *command, struct dx_process *ret_
 	if (r == 0) {
 		n = recv(ends[0], ret_said, 255, 0);
 		ret_said[n > 0 ? n : 0] = '\0';
-		r = dx_pidfd_wait(ret_process->pidfd, dx_now_ns() + 5 * DX_NS_PER_S);
+		r = dx_pidfd_wait(ret_process->pidfd,
+		                  dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS);
 		(void)close(ret_process->pidfd);
 	}
 	(void)close(ends[0]);
