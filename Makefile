@@ -369,8 +369,8 @@ unittests: deps					## the same without the scripts
 
 RUN_ENV = DSMX_TOP='$(CURDIR)' DSMX_BUILD='$(abspath $(OUT))' DSMX_VARIANT=$(VARIANT)
 RUN     = $(RUNNER) -s selftests/skips -p '$(TESTS)'
-# But one, which looks at probes that nobody has set, and one whose child goes on after a fork (docs/decisions/0007).
-WITNESS = DSMX_WITNESS_FILES='$(LINKS) $(TOOL_BIN) $(filter-out %/trace_probe_test %/isolation_hostile_test,$(TEST_BIN))' \
+# But one, which looks at probes that nobody has set.
+WITNESS = DSMX_WITNESS_FILES='$(LINKS) $(TOOL_BIN) $(filter-out %/trace_probe_test,$(TEST_BIN))' \
 	selftests/trace_witness
 
 run-demo: library tools

@@ -84,6 +84,48 @@ TEST(redzone_ours,
 	CHECK_EQ(DX_PROBE_ON(ss_cancel), 0);
 }
 
+#if defined(__x86_64__)
+/* All of them, as often as the kernel takes to make a call of one. */
+static void fire_all(void)
+{
+	for (uint32_t i = 0; i < 100; i++) {
+#define FIRE(name, args, meaning) DX_PROBE(name, 1, 2, 3, 4, 5, 6);
+		DSMX_PROBES(FIRE)
+#undef FIRE
+	}
+}
+
+extern const unsigned char dx_probe_ss_cancel_site[];
+
+TEST(redzone_fork, "a traced process forks, and its child and that one's child live on")
+{
+	int status = -1;
+	pid_t tracer, pid;
+
+	TRACER_START(tracer, "follow --all", NULL);
+	fire_all();
+	CHECK(DX_PROBE_ON(ss_cancel));
+	if (note_best_site() == NOTE_CALL5)
+		CHECK_EQ(dx_probe_ss_cancel_site[11], 0xe8);
+	pid = fork();
+	if (pid == 0) {
+		fire_all();
+		pid = fork();
+		if (pid == 0) {
+			fire_all();
+			_exit(0);
+		}
+		(void)waitpid(pid, &status, 0);
+		fire_all();
+		_exit(status == 0 ? 0 : 1);
+	}
+	(void)waitpid(pid, &status, 0);
+	CHECK(DX_PROBE_ON(ss_cancel));
+	tracer_stop(tracer, SIGKILL);
+	CHECK_EQ(status, 0);
+}
+#endif
+
 int main(int argc, char **argv)
 {
 	return harness_main(argc, argv);

@@ -25,6 +25,11 @@
 
 #if defined(__x86_64__)
 
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+
 #define NOTE(name)                                                                                 \
 	".pushsection .note.stapsdt,\"?\",\"note\"\n"                                              \
 	".balign 4\n"                                                                              \
@@ -55,6 +60,7 @@
 #define NOP5  ".byte 0x0f, 0x1f, 0x44, 0x00, 0x00\n"
 
 #define SITE(name, args, meaning)                                                                  \
+	extern const unsigned char dx_probe_##name##_site[];                                       \
 	uint16_t dx_probe_##name##_semaphore                                                       \
 		__attribute__((section(".probes"), visibility("hidden"), used)) = 0;               \
 	__attribute__((noinline, cold)) void dx_probe_##name(uint64_t a, uint64_t b, uint64_t c,   \
@@ -68,6 +74,9 @@
 		register uint64_t r9 __asm__("r9") = f;                                            \
                                                                                                    \
 		__asm__ volatile(".balign 16\n"                                                    \
+		                 ".globl dx_probe_" #name "_site\n"                                \
+		                 ".hidden dx_probe_" #name "_site\n"                               \
+		                 "dx_probe_" #name "_site:\n"                                      \
 		                 "990: nop\n" NOP10 NOP5 NOTE(#name) BASE ::"r"(rdi),              \
 		                 "r"(rsi), "r"(rdx), "r"(rcx), "r"(r8), "r"(r9));                  \
 	}
@@ -86,3 +95,44 @@
 #endif
 
 DSMX_PROBES(SITE)
+
+#if defined(__x86_64__)
+
+#define CALL       0xe8
+#define CALL_BYTES 5
+#define PAGE_BYTES 4096UL
+
+/* Is there a call at @code, to where nothing is mapped? */
+static bool leads_nowhere(const unsigned char *code)
+{
+	unsigned char in_memory;
+	int32_t distance;
+	uintptr_t to;
+
+	if (*code != CALL)
+		return false;
+	memcpy(&distance, code + 1, sizeof(distance));
+	to = (uintptr_t)code + CALL_BYTES + (uintptr_t)(intptr_t)distance;
+	return mincore((void *)(to & ~(PAGE_BYTES - 1)), PAGE_BYTES, &in_memory) < 0;
+}
+
+/*
+ * Linux 6.18 maps the page that its calls lead to for the traced process only, and a child of fork(2) has the calls
+ * without it. Such a probe is off in the child, until a tracer sets it there anew. This is the one place where the library
+ * writes a semaphore.
+ */
+static void forget_probes(void)
+{
+#define FORGET(name, args, meaning)                                                                \
+	if (leads_nowhere(dx_probe_##name##_site + 6) ||                                           \
+	    leads_nowhere(dx_probe_##name##_site + 11))                                            \
+		dx_store_plain(&dx_probe_##name##_semaphore, 0);
+	DSMX_PROBES(FORGET)
+}
+
+__attribute__((constructor)) static void mind_forks(void)
+{
+	(void)pthread_atfork(NULL, NULL, forget_probes);
+}
+
+#endif
