@@ -218,14 +218,14 @@ BPF       := $(and $(BPF_CLANG),$(BPFTOOL),$(wildcard /usr/include/bpf/libbpf.h)
 $(eval $(call tool,dsmx-trace,-lncursesw -ltinfo $(if $(BPF),-lbpf)))
 
 ifneq ($(BPF),)
-$(OUT)/tools/dsmx-trace/kernel.o: DEFINE := -DDSMX_HAVE_BPF -isystem $(GEN)
+$(OUT)/tools/dsmx-trace/kernel.o $(OUT)/tools/dsmx-trace/kernel_sum.o: DEFINE := -DDSMX_HAVE_BPF -isystem $(GEN)
 $(OUT)/tools/dsmx-trace/kernel.o: $(GEN)/startstream.skel.h
 endif
 
-$(GEN)/%.skel.h: bpf/%.bpf.c bpf/kernel.h tools/dsmx-trace/%.h include/dsmx/trace.h
+$(GEN)/%.skel.h: bpf/%.bpf.c $(wildcard bpf/*.h) tools/dsmx-trace/%.h include/dsmx/trace.h
 	@mkdir -p $(GEN)
 	$(call say,BPF,$<)
-	$(Q)$(BPF_CLANG) -g -O2 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -Iinclude -Itools \
+	$(Q)$(BPF_CLANG) -g -O2 -mcpu=v3 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -Iinclude -Itools \
 		-idirafter /usr/include/$(shell gcc -print-multiarch) -c $< -o $(GEN)/$*.compiled
 	$(Q)$(BPFTOOL) gen object $(GEN)/$*.bpf $(GEN)/$*.compiled
 	$(Q)$(BPFTOOL) gen skeleton $(GEN)/$*.bpf name $*_bpf >$@

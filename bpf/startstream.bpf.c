@@ -6,9 +6,8 @@
  * in fixed registers. A stream's record is made by ss_send, gets a stamp and who was there from each of the
  * next three probes, and ss_read adds the phases to the histograms and lets the record go.
  *
- * How a thread's time splits is kept beside the thread itself, from the first probe that it fires on: the
- * scheduler's tracepoints cost one lookup for other threads. A phase is charged with what the accounts grew by
- * during it, so a worker's other streams are in it too: it is the thread that was blocked, or waiting, or ran.
+ * A phase is charged with what the account of its thread (thread.h) grew by during it, so a worker's other streams
+ * are in it too: it is the thread that was blocked, or waiting, or ran. What was a task's own is in off_times.
  *
  * Nothing is counted before `armed` is set and after it is cleared: probes are attached and detached one by
  * one, and half a set would see streams without beginning or end.
@@ -25,54 +24,22 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 const volatile bool only_chosen = false; /* sessions of the map below */
 const volatile __u32 only_exchange = SS_ANY, only_task = SS_ANY, only_partition = SS_ANY;
-const volatile __u32 only_process = 0; /* as consumer or producer; 0: any */
+const volatile __u32 only_peer = SS_ANY; /* the one whose processes are in the map below */
 const volatile bool with_events = false;
 const volatile bool with_scheduler = false;
 const volatile bool with_causes = false;
+const volatile bool with_turns = false;
+const volatile bool never = false;
 volatile __u32 armed = 0;
 
-struct account {
-	struct ss_split split;
-	__u64 off_ns;   /* since when it is off its CPU; 0: on it */
-	__u64 wake_ns;  /* since when it is ready again; 0: asleep */
-	__u64 session;  /* of its last probe */
-	__u64 in_uring; /* its next sleep is one of io_uring_enter(2) */
-};
-
-struct flight {
-	__u64 stamps_ns[SS_STAMPS];
-	struct ss_split at[SS_STAMPS]; /* the thread's account then */
-	__u32 tid, tgid;
-	__u32 producer_tid, producer_tgid;
-};
+#include "thread.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SS_FLIGHTS);
 	__type(key, struct ss_key);
-	__type(value, struct flight);
+	__type(value, struct ss_flight);
 } flights SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SS_HISTS);
-	__type(key, __u32);
-	__type(value, struct ss_hist);
-} hists SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct ss_sums[SS_SPLITS]);
-} split_sums SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SS_LOSS_COUNT);
-	__type(key, __u32);
-	__type(value, __u64);
-} losses SEC(".maps");
 
 /* Sessions that are wanted; dsmx-trace keeps it. */
 struct {
@@ -101,163 +68,38 @@ struct {
 	__type(value, __u64);
 } watched SEC(".maps");
 
+/* The processes of the peer that is wanted: one after the other, where it dies and is started again. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SS_CAUSE_COUNT);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SS_CHOSEN);
 	__type(key, __u32);
 	__type(value, __u64);
-} causes SEC(".maps");
-
-/* How often each probe was seen: exact, whatever else is lost. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, DSMX_PROBE_COUNT);
-	__type(key, __u32);
-	__type(value, __u64);
-} hits SEC(".maps");
+} processes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, SS_EVENTS);
 } events SEC(".maps");
 
+/*
+ * A program with a tail call keeps its variables on the stack of the thread. Without, kernels since 6.13 may give them
+ * a memory of the CPU's, and a thread that preempts another in this program would write over that one's.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct account);
-} accounts SEC(".maps");
-
-/* --- counting ------------------------------------------------------------------------------------------------------- */
-
-static __always_inline void add_one(void *map, __u32 index)
-{
-	__u64 *n = bpf_map_lookup_elem(map, &index);
-
-	if (n)
-		*n += 1;
-}
-
-static __always_inline __u32 log2_of(__u64 v)
-{
-	__u32 r = 0, high = (__u32)(v >> 32), x = (__u32)v;
-
-	if (high) {
-		r = 32;
-		x = high;
-	}
-	if (x >> 16) {
-		r += 16;
-		x >>= 16;
-	}
-	if (x >> 8) {
-		r += 8;
-		x >>= 8;
-	}
-	if (x >> 4) {
-		r += 4;
-		x >>= 4;
-	}
-	if (x >> 2) {
-		r += 2;
-		x >>= 2;
-	}
-	return r + (x >> 1);
-}
-
-/* A function of its own: it is used often, and programs are to stay small. */
-static __attribute__((noinline)) int count_time(__u32 index, __u64 ns)
-{
-	struct ss_hist *h = bpf_map_lookup_elem(&hists, &index);
-	__u32 bucket = log2_of(ns);
-
-	if (!h)
-		return 0;
-	if (bucket >= SS_BUCKETS)
-		bucket = SS_BUCKETS - 1;
-	/* The compiler is to keep the bound where older verifiers see it. */
-	asm volatile("" : "+r"(bucket));
-	if (bucket < SS_BUCKETS)
-		h->buckets[bucket] += 1;
-	h->count += 1;
-	h->sum_ns += ns;
-	if (ns > h->max_ns)
-		h->max_ns = ns;
-	return 0;
-}
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} nowhere SEC(".maps");
 
 static __always_inline bool is_chosen(__u64 session)
 {
 	return !only_chosen || bpf_map_lookup_elem(&chosen, &session);
 }
 
-/* --- threads -------------------------------------------------------------------------------------------------------- */
-
-static __always_inline struct ss_split account_now(__u64 session)
+static __always_inline bool is_process(__u32 tgid)
 {
-	struct ss_split none = {};
-	struct account *a;
-
-	if (!with_scheduler)
-		return none;
-	a = bpf_task_storage_get(&accounts, bpf_get_current_task_btf(), 0,
-	                         BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!a) {
-		add_one(&losses, SS_LOST_untracked);
-		return none;
-	}
-	a->session = session;
-	return a->split;
-}
-
-SEC("tp_btf/sched_switch")
-int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
-             unsigned int prev_state)
-{
-	struct account *a = bpf_task_storage_get(&accounts, prev, 0, 0);
-	__u64 now_ns;
-
-	if (a) {
-		now_ns = bpf_ktime_get_ns();
-		a->off_ns = now_ns;
-		a->wake_ns = preempt || prev_state == 0 ? now_ns : 0;
-	}
-	a = bpf_task_storage_get(&accounts, next, 0, 0);
-	if (a && a->off_ns) {
-		__u64 wake_ns;
-
-		now_ns = bpf_ktime_get_ns();
-		wake_ns = a->wake_ns ? a->wake_ns : now_ns;
-		a->split.blocked_ns += wake_ns - a->off_ns;
-		a->split.waiting_ns += now_ns - wake_ns;
-		if (a->in_uring)
-			a->split.uring_ns += wake_ns - a->off_ns;
-		a->in_uring = 0;
-		a->off_ns = 0;
-	}
-	return 0;
-}
-
-/* Of the waker, where sched_wakeup would be of the CPU that the thread wakes up on, later. */
-SEC("tp_btf/sched_waking")
-int BPF_PROG(on_waking, struct task_struct *p)
-{
-	struct account *a = bpf_task_storage_get(&accounts, p, 0, 0);
-
-	if (a && a->off_ns && !a->wake_ns)
-		a->wake_ns = bpf_ktime_get_ns();
-	return 0;
-}
-
-/* Before it sleeps in io_uring_enter(2): the reactor waits there, while an operator sleeps elsewhere. */
-SEC("tp_btf/io_uring_cqring_wait")
-int BPF_PROG(on_uring)
-{
-	struct account *a = bpf_task_storage_get(&accounts, bpf_get_current_task_btf(), 0, 0);
-
-	if (a)
-		a->in_uring = 1;
-	return 0;
+	return only_peer == SS_ANY || bpf_map_lookup_elem(&processes, &tgid);
 }
 
 /* The kernel's own word on the end of a process that has fired a probe. */
@@ -270,11 +112,11 @@ int BPF_PROG(on_exit, struct task_struct *p)
 	if (!armed || !with_events || p->pid != p->tgid)
 		return 0;
 	a = bpf_task_storage_get(&accounts, p, 0, 0);
-	if (!a || !is_chosen(a->session) || (only_process && only_process != (__u32)p->tgid))
+	if (!a || !is_chosen(a->session) || !is_process((__u32)p->tgid))
 		return 0;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
-		add_one(&losses, SS_LOST_events_full);
+		count_loss(SS_LOST_events_full);
 		return 0;
 	}
 	__builtin_memset(e, 0, sizeof(*e));
@@ -306,27 +148,31 @@ static __always_inline void count_split(struct ss_sums *sums, const struct ss_sp
 {
 	__u64 off_ns = s->blocked_ns + s->waiting_ns;
 
-	sums->count += 1;
-	sums->ns[SS_BLOCKED] += s->blocked_ns;
-	sums->ns[SS_WAITING] += s->waiting_ns;
-	sums->ns[SS_RAN] += all_ns > off_ns ? all_ns - off_ns : 0;
-	sums->ns[SS_URING] += s->uring_ns;
+	add(&sums->count, 1);
+	add(&sums->ns[SS_BLOCKED], s->blocked_ns);
+	add(&sums->ns[SS_WAITING], s->waiting_ns);
+	add(&sums->ns[SS_RAN], all_ns > off_ns ? all_ns - off_ns : 0);
+	add(&sums->ns[SS_URING], s->uring_ns);
 }
 
-static __always_inline void count_splits(const struct flight *f, const struct ss_split *splits)
+static __always_inline void count_stream(struct ss_counts *c, const struct ss_flight *f,
+                                         const struct ss_split *splits)
 {
-	__u32 zero = 0;
-	struct ss_sums *sums = bpf_map_lookup_elem(&split_sums, &zero);
-
-	if (!sums)
+	count_time(&c->hists[0], f->stamps_ns[1] - f->stamps_ns[0]);
+	count_time(&c->hists[1], f->stamps_ns[2] - f->stamps_ns[1]);
+	count_time(&c->hists[2], f->stamps_ns[3] - f->stamps_ns[2]);
+	count_time(&c->hists[3], f->stamps_ns[4] - f->stamps_ns[3]);
+	count_time(&c->hists[4], f->stamps_ns[4] - f->stamps_ns[0]);
+	if (!with_scheduler)
 		return;
-	count_split(&sums[SS_CONSUMER], &splits[SS_CONSUMER], f->stamps_ns[4] - f->stamps_ns[0]);
-	count_split(&sums[SS_SPAWN], &splits[SS_SPAWN], f->stamps_ns[2] - f->stamps_ns[1]);
-	count_split(&sums[SS_FIRST], &splits[SS_FIRST], f->stamps_ns[3] - f->stamps_ns[2]);
+	count_split(&c->splits[SS_CONSUMER], &splits[SS_CONSUMER],
+	            f->stamps_ns[4] - f->stamps_ns[0]);
+	count_split(&c->splits[SS_SPAWN], &splits[SS_SPAWN], f->stamps_ns[2] - f->stamps_ns[1]);
+	count_split(&c->splits[SS_FIRST], &splits[SS_FIRST], f->stamps_ns[3] - f->stamps_ns[2]);
 }
 
 static __always_inline void send_event(__u32 probe, const struct ss_key *key, __u64 value,
-                                       __u64 now_ns, const struct flight *f,
+                                       __u64 now_ns, const struct ss_flight *f,
                                        const struct ss_split *splits)
 {
 	struct ss_event *e;
@@ -336,7 +182,7 @@ static __always_inline void send_event(__u32 probe, const struct ss_key *key, __
 		return;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
-		add_one(&losses, SS_LOST_events_full);
+		count_loss(f ? SS_LOST_streams_full : SS_LOST_events_full);
 		return;
 	}
 	__builtin_memset(e, 0, sizeof(*e));
@@ -361,7 +207,7 @@ static __always_inline void send_event(__u32 probe, const struct ss_key *key, __
 
 static __always_inline void on_send(const struct ss_key *key, __u64 now_ns)
 {
-	struct flight f = { .stamps_ns = { now_ns }, .at = { account_now(key->session) } };
+	struct ss_flight f = { .stamps_ns = { now_ns }, .at = { account_now(key->session) } };
 	__u64 id = bpf_get_current_pid_tgid();
 	long r;
 
@@ -369,18 +215,20 @@ static __always_inline void on_send(const struct ss_key *key, __u64 now_ns)
 	f.tgid = (__u32)(id >> 32);
 	r = bpf_map_update_elem(&flights, key, &f, BPF_NOEXIST);
 	if (r == -17) /* EEXIST */
-		add_one(&losses, SS_LOST_sent_twice);
+		count_loss(SS_LOST_sent_twice);
 	else if (r)
-		add_one(&losses, SS_LOST_flights_full);
+		count_loss(SS_LOST_flights_full);
 }
 
 /* recv, start, commit */
 static __always_inline void on_stamp(const struct ss_key *key, __u32 stamp, __u64 now_ns)
 {
-	struct flight *f = bpf_map_lookup_elem(&flights, key);
+	struct ss_flight *f = bpf_map_lookup_elem(&flights, key);
 	__u64 id = bpf_get_current_pid_tgid();
 
-	if (!f || stamp >= SS_STAMPS)
+	/* The compiler is to keep the bound where older verifiers see it. */
+	asm volatile("" : "+r"(stamp));
+	if (!f || stamp >= SS_STAMPS - 1)
 		return;
 	f->stamps_ns[stamp] = now_ns;
 	f->at[stamp] = account_now(key->session);
@@ -388,87 +236,116 @@ static __always_inline void on_stamp(const struct ss_key *key, __u32 stamp, __u6
 	f->producer_tgid = (__u32)(id >> 32);
 }
 
-static __always_inline bool in_order(const struct flight *f)
+static __always_inline bool in_order(const struct ss_flight *f)
 {
 	return f->stamps_ns[0] <= f->stamps_ns[1] && f->stamps_ns[1] <= f->stamps_ns[2] &&
 	       f->stamps_ns[2] <= f->stamps_ns[3] && f->stamps_ns[3] <= f->stamps_ns[4];
 }
 
-static __always_inline bool is_process(const struct flight *f)
+static __always_inline void on_read(struct ss_counts *c, const struct ss_key *key, __u64 now_ns,
+                                    __u64 rows)
 {
-	return !only_process || f->tgid == only_process || f->producer_tgid == only_process;
-}
-
-static __always_inline void on_read(const struct ss_key *key, __u64 now_ns, __u64 rows)
-{
-	struct flight *f = bpf_map_lookup_elem(&flights, key);
+	struct ss_flight *f = bpf_map_lookup_elem(&flights, key);
 	struct ss_split splits[SS_SPLITS] = {}, now = account_now(key->session);
 
 	if (!f) {
-		add_one(&losses, SS_LOST_unsent);
+		add(&c->losses[SS_LOST_unsent], 1);
 		return;
 	}
 	f->stamps_ns[4] = now_ns;
-	if (!is_process(f)) {
+	if (!is_process(f->tgid) && !is_process(f->producer_tgid)) {
 		/* of others */
 	} else if (!f->stamps_ns[1] || !f->stamps_ns[2] || !f->stamps_ns[3]) {
-		add_one(&losses, SS_LOST_unseen);
+		add(&c->losses[SS_LOST_unseen], 1);
 	} else if (!in_order(f)) {
-		add_one(&losses, SS_LOST_disordered);
+		add(&c->losses[SS_LOST_disordered], 1);
 	} else {
 		splits[SS_CONSUMER] = grown(&f->at[0], &now);
 		splits[SS_SPAWN] = grown(&f->at[1], &f->at[2]);
 		splits[SS_FIRST] = grown(&f->at[2], &f->at[3]);
-		count_time(0, f->stamps_ns[1] - f->stamps_ns[0]);
-		count_time(1, f->stamps_ns[2] - f->stamps_ns[1]);
-		count_time(2, f->stamps_ns[3] - f->stamps_ns[2]);
-		count_time(3, f->stamps_ns[4] - f->stamps_ns[3]);
-		count_time(4, f->stamps_ns[4] - f->stamps_ns[0]);
-		if (with_scheduler)
-			count_splits(f, splits);
+		count_stream(c, f, splits);
 		send_event(DSMX_PROBE_ss_read, key, rows, now_ns, f, splits);
 	}
 	bpf_map_delete_elem(&flights, key);
 }
 
 /* Was every start asked for? With these three probes alone; nothing is deleted, as a consumer may be gone first. */
-static __always_inline void check_cause(__u64 probe, struct ss_key *key, __u64 attempt,
-                                        __u64 now_ns)
+static __always_inline void check_cause(struct ss_counts *c, __u64 probe, struct ss_key *key,
+                                        __u64 attempt, __u64 now_ns)
 {
 	key->reserved = (__u32)attempt;
 	if (probe == DSMX_PROBE_query_start) {
 		(void)bpf_map_update_elem(&watched, &key->session, &now_ns, 0);
 	} else if (probe == DSMX_PROBE_ss_send) {
-		add_one(&causes, SS_CAUSE_sent);
+		add(&c->causes[SS_CAUSE_sent], 1);
 		(void)bpf_map_update_elem(&asked, key, &now_ns, 0);
 	} else if (probe == DSMX_PROBE_ss_start) {
 		if (bpf_map_lookup_elem(&asked, key)) {
-			add_one(&causes, SS_CAUSE_asked);
+			add(&c->causes[SS_CAUSE_asked], 1);
 		} else if (bpf_map_lookup_elem(&watched, &key->session)) {
-			add_one(&causes, SS_CAUSE_unasked);
+			add(&c->causes[SS_CAUSE_unasked], 1);
 			send_event(SS_EVENT_unasked, key, attempt, now_ns, (void *)0, (void *)0);
 		} else {
-			add_one(&causes, SS_CAUSE_unwatched);
+			add(&c->causes[SS_CAUSE_unwatched], 1);
 		}
 	}
 }
 
 static __always_inline bool is_stream_wanted(__u64 probe, const struct ss_key *key)
 {
-	if (probe > DSMX_PROBE_ss_nak)
+	bool of_task = probe == DSMX_PROBE_task_start || probe == DSMX_PROBE_task_park ||
+	               probe == DSMX_PROBE_task_unpark;
+
+	if (probe > DSMX_PROBE_ss_nak && probe != DSMX_PROBE_ss_unread && !of_task)
 		return only_exchange == SS_ANY;
 	return (only_exchange == SS_ANY || only_exchange == key->exchange) &&
 	       (only_task == SS_ANY || only_task == key->task) &&
-	       (only_partition == SS_ANY || only_partition == key->partition);
+	       (only_partition == SS_ANY || only_partition == key->partition || of_task);
 }
 
 /* Events that are sent as they are. */
 static __always_inline void on_other(__u64 probe, const struct ss_key *key, __u64 value,
                                      __u64 now_ns)
 {
-	if (only_process && only_process != (__u32)(bpf_get_current_pid_tgid() >> 32))
+	__u32 pid =
+		key->task; /* of worker_start and worker_exit, which are the supervisor's to say */
+	bool of_worker = probe == DSMX_PROBE_worker_start || probe == DSMX_PROBE_worker_exit;
+
+	if (only_peer != SS_ANY && of_worker && key->query != only_peer)
 		return;
-	send_event((__u32)probe, key, value, now_ns, (void *)0, (void *)0);
+	if (only_peer != SS_ANY && probe == DSMX_PROBE_worker_start)
+		(void)bpf_map_update_elem(&processes, &pid, &now_ns, 0);
+	if (of_worker || is_process((__u32)(bpf_get_current_pid_tgid() >> 32)))
+		send_event((__u32)probe, key, value, now_ns, (void *)0, (void *)0);
+}
+
+/* Time off the CPU, by task: where its process says whose turn it is; how long it slept while the task was parked. */
+static __always_inline void on_task(__u64 probe, const struct ss_key *key, __u64 kind, __u64 turn)
+{
+	struct ss_task_key task = { key->session, key->query, key->exchange, key->task };
+	struct account *a = account_here(key->session);
+	struct ss_off *off;
+	__u32 part;
+
+	if (!is_process((__u32)(bpf_get_current_pid_tgid() >> 32)))
+		return;
+	if (a && probe == DSMX_PROBE_task_start)
+		a->turn = turn;
+	if (!a || !a->turn || probe == DSMX_PROBE_task_start)
+		return;
+	off = off_time_of(&task);
+	if (!off)
+		return;
+	part = kind == DSMX_PARK_INPUT                              ? SS_OFF_INPUT
+	       : kind == DSMX_PARK_CREDIT || kind == DSMX_PARK_SLAB ? SS_OFF_OUTPUT
+	                                                            : SS_OFF_OTHER;
+	if (probe == DSMX_PROBE_task_park) {
+		off->parked = 1;
+		off->parked_idle_ns = a->idle_ns;
+	} else if (off->parked) {
+		off->parked = 0;
+		off->ns[part] += a->idle_ns - off->parked_idle_ns;
+	}
 }
 
 SEC("uprobe")
@@ -484,13 +361,19 @@ int on_probe(struct pt_regs *ctx)
 		.task = (__u32)PT_REGS_PARM4(ctx),
 		.partition = (__u32)PT_REGS_PARM5(ctx),
 	};
+	struct ss_counts *c = counts_here();
 
-	if (!armed || probe >= DSMX_PROBE_COUNT || !is_chosen(key.session) ||
+	if (never)
+		bpf_tail_call(ctx, &nowhere, 0);
+	if (!c || !armed || probe >= DSMX_PROBE_COUNT || !is_chosen(key.session) ||
 	    !is_stream_wanted(probe, &key))
 		return 0;
-	add_one(&hits, (__u32)probe);
+	/* The compiler is to keep the bound where older verifiers see it. */
+	asm volatile("" : "+r"(probe));
+	if (probe < DSMX_PROBE_COUNT)
+		add(&c->hits[probe], 1);
 	if (with_causes) {
-		check_cause(probe, &key, value, now_ns);
+		check_cause(c, probe, &key, value, now_ns);
 		return 0;
 	}
 	switch (probe) {
@@ -503,14 +386,19 @@ int on_probe(struct pt_regs *ctx)
 		on_stamp(&key, (__u32)probe - DSMX_PROBE_ss_recv + 1, now_ns);
 		break;
 	case DSMX_PROBE_ss_read:
-		on_read(&key, now_ns, value);
+		on_read(c, &key, now_ns, value);
 		break;
-	case DSMX_PROBE_ss_end: /* unread */
+	case DSMX_PROBE_ss_unread:
 		bpf_map_delete_elem(&flights, &key);
 		break;
-	case DSMX_PROBE_ss_fin:
+	case DSMX_PROBE_task_start:
 	case DSMX_PROBE_task_park:
 	case DSMX_PROBE_task_unpark:
+		if (with_turns)
+			on_task(probe, &key, key.partition, value);
+		break;
+	case DSMX_PROBE_ss_end:
+	case DSMX_PROBE_ss_fin:
 	case DSMX_PROBE_spill:
 		break; /* too many to be sent one by one: they are counted */
 	default:

@@ -139,12 +139,10 @@ else
 	end_watch
 	"$bin/dsmx-trace" export --from "$dir/rec" >"$dir/json" 2>/dev/null
 	seen=$(grep -c '"type":"ss_read"' "$dir/json")
-	# Events of queries and workers are lost in the same way, and counted in the same sum.
-	others=$(grep -vc '"type":"ss_read"\|"type":"lost"' "$dir/json")
-	lost=$(sed -n 's/.*"type":"lost","events_full":\([0-9]*\).*/\1/p' "$dir/json")
-	echo "$sent StartStreams, $seen seen, $others other events, ${lost:-0} events said to be lost" >"$dir/said"
+	lost=$(sed -n 's/.*"type":"lost","streams_full":\([0-9]*\).*/\1/p' "$dir/json")
+	echo "$sent StartStreams, $seen seen, ${lost:-0} said to be lost" >"$dir/said"
 	sed 's/^/# /' "$dir/said"
-	[ "${lost:-0}" -gt 0 ] && [ "$seen" -lt "$sent" ] && [ $((sent - seen)) -le "$lost" ]
+	[ "${lost:-0}" -gt 0 ] && [ $((seen + lost)) = $sent ]
 	point $? rights_stopped "$claim"
 fi
 

@@ -10,6 +10,9 @@
  * each before what it announces can be seen by another process: so the order of their stamps is the order of
  * events. Session, query, exchange, task and partition name the stream. Every StartStream that is answered
  * has all five; one without rows has ss_commit with its end, and ss_read where the consumer sees the end.
+ *
+ * A process turns its producer tasks one at a time. The turn of task_start is the address of a word in the process
+ * that has, while a task has its turn, the address of that task's struct dsmx_task_abi, and 0 otherwise.
  */
 #ifndef DSMX_TRACE_H
 #define DSMX_TRACE_H
@@ -37,7 +40,9 @@
 	X(query_start, "session query", "the leader puts a plan on offer")                                   \
 	X(query_end, "session query", "the leader takes it back")                                            \
 	X(worker_start, "session peer epoch pid", "the supervisor has started a worker")                     \
-	X(worker_exit, "session peer epoch pid reason status", "a worker is gone")
+	X(worker_exit, "session peer epoch pid reason status", "a worker is gone")                           \
+	X(ss_unread, "session query exchange task partition peer", "the consumer closes what it never read") \
+	X(task_start, "session query exchange task attempt turn", "a task begins; turn: see below")
 
 /* clang-format on */
 

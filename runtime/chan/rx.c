@@ -473,8 +473,10 @@ static void count_end(struct dx_rx *rx)
 {
 	struct dsmx_phases_abi *phases = phases_of(rx);
 
-	if (rx->request->first_read_ns == 0)
+	if (rx->request->first_read_ns == 0) {
 		dx_store_plain(&phases->unread, phases->unread + 1);
+		PROBE(ss_unread, rx, rx->peer->index);
+	}
 	PROBE(ss_end, rx, rx->ring.taken);
 	FLIGHT(end, rx, 0, rx->ring.taken);
 }

@@ -33,6 +33,8 @@ struct dx_service {
 		overflow; /* for all outputs, if it has one; fd -1: each opens its own */
 	bool keeps_overflow;
 	struct dx_source source; /* looks for deadlocks before the process sleeps */
+	const struct dsmx_task_abi
+		*turn; /* of the producer task that is polled; for tracers, see dsmx/trace.h */
 	bool sleeping;
 	bool hold_deadlocks; /* for inspection: DSMX_HOLD_DEADLOCKS */
 	struct dx_list queries;

@@ -171,6 +171,9 @@ static int start_input(struct dx_producer *p, struct dsmx_cx *cx)
 {
 	int r;
 
+	DX_PROBE(task_start, dx_mesh_page(mesh_of(p))->session, p->record->query,
+	         p->record->exchange, p->record->task, p->record->attempt,
+	         (uintptr_t)&p->query->service->turn);
 	p->started = true;
 	p->record->start_ns = dx_now_ns();
 	for (uint32_t i = 0; i < p->procedure->rel->exchange.partitions; i++)
@@ -195,9 +198,8 @@ static int judge(const struct dx_producer *p, struct dsmx_cx *cx, int r)
 	return p->failure.code;
 }
 
-static int poll(struct dx_task *task, struct dsmx_cx *cx)
+static int take_turn(struct dx_producer *p, struct dsmx_cx *cx)
 {
-	struct dx_producer *p = DX_CONTAINER(task, struct dx_producer, task);
 	int r = 1;
 
 	unpark(p);
@@ -223,6 +225,18 @@ static int poll(struct dx_task *task, struct dsmx_cx *cx)
 	}
 	count_record(p);
 	return judge(p, cx, r < 0 ? r : 0);
+}
+
+static int poll(struct dx_task *task, struct dsmx_cx *cx)
+{
+	struct dx_producer *p = DX_CONTAINER(task, struct dx_producer, task);
+	struct dx_service *service = p->query->service;
+	int r;
+
+	service->turn = p->record;
+	r = take_turn(p, cx);
+	service->turn = NULL;
+	return r;
 }
 
 static void end(struct dx_task *task, int result, const struct dsmx_error *err)

@@ -250,9 +250,6 @@ int kernel_hist_main(const struct trace_options *options)
 	if (status != EXIT_OK)
 		return status;
 	source_phases(&sum, &phases);
-	phases.unread = sum.hits[DSMX_PROBE_ss_end] > sum.hits[DSMX_PROBE_ss_read]
-	                        ? sum.hits[DSMX_PROBE_ss_end] - sum.hits[DSMX_PROBE_ss_read]
-	                        : 0;
 	write_phases(stdout, options, &phases, true);
 	if (options->format == FORMAT_TEXT) {
 		if (sum.has_splits && phases.streams > 0)

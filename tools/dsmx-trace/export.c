@@ -99,8 +99,9 @@ static void write_lines(FILE *to, const struct trace_options *options,
 	fputs("{\"type\":\"lost\"", to);
 	for (int i = 0; i < SS_LOSS_COUNT; i++)
 		fprintf(to, ",\"%s\":%" PRIu64, loss_names[i], sum->losses[i]);
-	fprintf(to, ",\"misses\":%" PRIu64 ",\"under_way\":%" PRIu64 "}\n", sum->misses,
-	        sum->under_way);
+	fprintf(to,
+	        ",\"misses\":%" PRIu64 ",\"abandoned\":%" PRIu64 ",\"under_way\":%" PRIu64 "}\n",
+	        sum->misses, sum->abandoned, sum->under_way);
 }
 
 /* By when it began: a stream, unlike other events, is heard of when it is read. */

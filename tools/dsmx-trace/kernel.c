@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "../lib/mem.h"
+#include "kernel_sum.h"
 #include "startstream.skel.h"
 #include "targets.h"
 
@@ -42,6 +43,7 @@ struct kernel {
 	bool has_uring;
 	struct sessions sessions; /* that were chosen */
 	uint64_t events;
+	uint64_t abandoned; /* StartStreams whose consumers died */
 	int fds[LINKS_MAX];
 	uint32_t fd_count;
 	struct bpf_link *links[LINKS_MAX];
@@ -93,19 +95,24 @@ static void choose(struct kernel *k, enum depth depth)
 	k->bpf->rodata->only_exchange = o->stream.exchange;
 	k->bpf->rodata->only_task = o->stream.task;
 	k->bpf->rodata->only_partition = o->stream.partition;
-	k->bpf->rodata->only_process = (__u32)o->worker_pid;
+	k->bpf->rodata->only_peer = o->worker >= 0 ? (__u32)o->worker : SS_ANY;
 	k->bpf->rodata->with_events = k->ops->event != NULL;
 	k->bpf->rodata->with_scheduler = depth >= DEPTH_SCHEDULER;
 	k->bpf->rodata->with_causes = k->ops->causes;
+	k->bpf->rodata->with_turns = k->ops->off != NULL && depth >= DEPTH_SCHEDULER;
 	if (o->buffer_kib != 0)
 		(void)bpf_map__set_max_entries(k->bpf->maps.events, buffer_bytes(o));
 	bpf_program__set_autoload(k->bpf->progs.on_switch, depth >= DEPTH_SCHEDULER);
 	bpf_program__set_autoload(k->bpf->progs.on_waking, depth >= DEPTH_SCHEDULER);
-	bpf_program__set_autoload(k->bpf->progs.on_exit, depth >= DEPTH_SCHEDULER);
+	bpf_program__set_autoload(k->bpf->progs.on_exit,
+	                          depth >= DEPTH_SCHEDULER && k->ops->event != NULL);
 	bpf_program__set_autoload(k->bpf->progs.on_uring, depth >= DEPTH_URING);
 	bpf_map__set_autocreate(k->bpf->maps.accounts, depth >= DEPTH_SCHEDULER);
+	bpf_map__set_autocreate(k->bpf->maps.off_times, depth >= DEPTH_SCHEDULER);
 	if (!k->ops->causes)
 		(void)bpf_map__set_max_entries(k->bpf->maps.asked, 1);
+	if (k->ops->off == NULL)
+		(void)bpf_map__set_max_entries(k->bpf->maps.off_times, 1);
 }
 
 static int load_with(struct kernel *k, bool multi, enum depth depth)
@@ -149,9 +156,10 @@ static int load(struct kernel *k, bool multi)
 	return r;
 }
 
-static int refuse(int code)
+/* Of a program that is not loaded yet, EACCES is the verifier's word. */
+static int refuse(const struct kernel *k, int code)
 {
-	if (code == -EPERM || code == -EACCES) {
+	if (code == -EPERM || (code == -EACCES && k->bpf != NULL)) {
 		fputs("dsmx-trace: probes need CAP_BPF and CAP_PERFMON: run it as root, or once\n"
 		      "  setcap cap_bpf,cap_perfmon+ep dsmx-trace\n"
 		      "Without them top, stat, hist and why work on this user's sessions.\n",
@@ -182,18 +190,23 @@ static __u64 address(const void *p)
 #define BIT(name) (1U << DSMX_PROBE_##name)
 #define CAUSES    (BIT(query_start) | BIT(ss_send) | BIT(ss_start))
 #define PHASES                                                                                     \
-	(BIT(ss_send) | BIT(ss_recv) | BIT(ss_start) | BIT(ss_commit) | BIT(ss_read) | BIT(ss_end))
+	(BIT(ss_send) | BIT(ss_recv) | BIT(ss_start) | BIT(ss_commit) | BIT(ss_read) |             \
+	 BIT(ss_unread))
+#define TURNS (BIT(task_start) | BIT(task_park) | BIT(task_unpark))
 /* So many that they cost more than they tell; only to be counted. */
-#define FREQUENT (BIT(ss_fin) | BIT(task_park) | BIT(task_unpark) | BIT(spill))
+#define FREQUENT (BIT(ss_end) | BIT(ss_fin) | BIT(spill) | TURNS)
 
 /* Every probe that is set costs whoever hits it a third of a microsecond. */
 static bool is_wanted(const struct kernel *k, const struct target *t, uint32_t probe)
 {
 	uint32_t wanted = k->ops->causes           ? CAUSES
+	                  : k->ops->off != NULL    ? TURNS
 	                  : k->options->all_probes ? ~0U
 	                  : k->ops->event == NULL  ? PHASES
 	                                           : ~FREQUENT;
 
+	if (k->options->worker >= 0)
+		wanted |= BIT(worker_start);
 	return t->notes[probe].offset != 0 && (wanted >> probe & 1) != 0;
 }
 
@@ -291,30 +304,44 @@ static int attach_scheduler(struct kernel *k)
 	k->bpf->links.on_waking = bpf_program__attach(k->bpf->progs.on_waking);
 	if (k->bpf->links.on_waking == NULL)
 		return -errno;
-	k->bpf->links.on_exit = bpf_program__attach(k->bpf->progs.on_exit);
-	if (k->bpf->links.on_exit == NULL)
+	if (k->ops->event != NULL)
+		k->bpf->links.on_exit = bpf_program__attach(k->bpf->progs.on_exit);
+	if (k->ops->event != NULL && k->bpf->links.on_exit == NULL)
 		return -errno;
 	if (k->has_uring)
 		k->bpf->links.on_uring = bpf_program__attach(k->bpf->progs.on_uring);
 	return k->has_uring && k->bpf->links.on_uring == NULL ? -errno : 0;
 }
 
-/* Sessions of the wanted process or group may begin, and end, while we watch. */
+static void put(const struct bpf_map *map, const void *key)
+{
+	uint64_t one = 1;
+
+	(void)bpf_map_update_elem(bpf_map__fd(map), key, &one, 0);
+}
+
+/*
+ * Sessions of the wanted process or group may begin, and end, while we watch. A worker that is started again is heard of
+ * from its supervisor.
+ */
 static void choose_sessions(struct kernel *k)
 {
 	const struct trace_options *o = k->options;
-	uint64_t one = 1;
 
-	if (!trace_chooses(o))
+	if (!trace_chooses(o) && o->worker < 0)
 		return;
 	if (o->session != 0)
-		(void)bpf_map_update_elem(bpf_map__fd(k->bpf->maps.chosen), &o->session, &one, 0);
-	if (o->pid == 0 && o->cgroup == NULL)
+		put(k->bpf->maps.chosen, &o->session);
+	if (o->pid == 0 && o->cgroup == NULL && o->worker < 0)
 		return;
 	sessions_find(&k->sessions, o);
-	for (uint32_t i = 0; i < k->sessions.count; i++)
-		(void)bpf_map_update_elem(bpf_map__fd(k->bpf->maps.chosen),
-		                          &k->sessions.list[i]->id, &one, 0);
+	for (uint32_t i = 0; i < k->sessions.count; i++) {
+		const struct session *s = k->sessions.list[i];
+
+		put(k->bpf->maps.chosen, &s->id);
+		if (o->worker >= 0 && s->pages[o->worker].base != NULL)
+			put(k->bpf->maps.processes, &s->pages[o->worker].head.pid);
+	}
 }
 
 /* Everything in place, then armed. Returns 0 or the exit status. */
@@ -339,7 +366,7 @@ static int set_up(struct kernel *k)
 	if (r == 0)
 		r = attach_scheduler(k);
 	if (r < 0)
-		return refuse(r);
+		return refuse(k, r);
 	if (k->fd_count + k->link_count == 0) {
 		fprintf(stderr,
 		        "dsmx-trace: no libdsmx with probes%s was found: is it built for x86-64?\n",
@@ -349,85 +376,29 @@ static int set_up(struct kernel *k)
 	if (k->ops->event != NULL) {
 		k->ring = ring_buffer__new(bpf_map__fd(k->bpf->maps.events), on_event, k, NULL);
 		if (k->ring == NULL)
-			return refuse(-errno);
+			return refuse(k, -errno);
 	}
 	choose_sessions(k);
 	k->bpf->bss->armed = 1;
 	return 0;
 }
 
-/* --- read ----------------------------------------------------------------------------------------------------------- */
+/* --- watch ---------------------------------------------------------------------------------------------------------- */
 
-static void sum_words(int map, uint32_t count, int cpus, uint64_t *ret)
+static void sum_up(const struct kernel *k, struct source_sum *sum)
 {
-	uint64_t *values = mem_alloc((size_t)cpus * sizeof(*values));
+	struct bpf_program *program;
 
-	for (uint32_t i = 0; i < count; i++) {
-		ret[i] = 0;
-		if (bpf_map_lookup_elem(map, &i, values) == 0)
-			for (int c = 0; c < cpus; c++)
-				ret[i] += values[c];
+	*sum = (struct source_sum){ .has_splits = k->has_scheduler, .abandoned = k->abandoned };
+	kernel_sum_counts(bpf_map__fd(k->bpf->maps.counts), sum);
+	bpf_object__for_each_program(program, k->bpf->obj)
+	{
+		if (bpf_program__autoload(program))
+			sum->misses += kernel_sum_misses(bpf_program__fd(program));
 	}
-	free(values);
-}
-
-static void sum_hists(int map, int cpus, struct ss_hist *ret)
-{
-	struct ss_hist *values = mem_alloc((size_t)cpus * sizeof(*values));
-
-	for (uint32_t i = 0; i < SS_HISTS; i++) {
-		ret[i] = (struct ss_hist){ .count = 0 };
-		if (bpf_map_lookup_elem(map, &i, values) != 0)
-			continue;
-		for (int c = 0; c < cpus; c++) {
-			ret[i].count += values[c].count;
-			ret[i].sum_ns += values[c].sum_ns;
-			if (values[c].max_ns > ret[i].max_ns)
-				ret[i].max_ns = values[c].max_ns;
-			for (int b = 0; b < SS_BUCKETS; b++)
-				ret[i].buckets[b] += values[c].buckets[b];
-		}
-	}
-	free(values);
-}
-
-static void sum_splits(int map, int cpus, struct ss_sums *ret)
-{
-	struct ss_sums(*values)[SS_SPLITS] = mem_alloc((size_t)cpus * sizeof(*values));
-	uint32_t zero = 0;
-
-	if (bpf_map_lookup_elem(map, &zero, values) == 0)
-		for (int c = 0; c < cpus; c++)
-			for (int i = 0; i < SS_SPLITS; i++) {
-				ret[i].count += values[c][i].count;
-				for (int p = 0; p < SS_PARTS; p++)
-					ret[i].ns[p] += values[c][i].ns[p];
-			}
-	free(values);
-}
-
-static void sum_up(struct kernel *k, struct source_sum *sum)
-{
-	struct bpf_prog_info info = { 0 };
-	__u32 len = sizeof(info);
-	struct ss_key key, *last = NULL;
-	int cpus = libbpf_num_possible_cpus();
-
-	*sum = (struct source_sum){ .has_splits = k->has_scheduler };
-	if (cpus <= 0)
-		return;
-	sum_words(bpf_map__fd(k->bpf->maps.hits), DSMX_PROBE_COUNT, cpus, sum->hits);
-	sum_words(bpf_map__fd(k->bpf->maps.losses), SS_LOSS_COUNT, cpus, sum->losses);
-	sum_words(bpf_map__fd(k->bpf->maps.causes), SS_CAUSE_COUNT, cpus, sum->causes);
-	sum_hists(bpf_map__fd(k->bpf->maps.hists), cpus, sum->hists);
-	sum_splits(bpf_map__fd(k->bpf->maps.split_sums), cpus, sum->splits);
-	if (bpf_obj_get_info_by_fd(bpf_program__fd(k->bpf->progs.on_probe), &info, &len) == 0)
-		sum->misses = info.recursion_misses;
-	while (sum->under_way < SS_FLIGHTS &&
-	       bpf_map_get_next_key(bpf_map__fd(k->bpf->maps.flights), last, &key) == 0) {
-		sum->under_way++;
-		last = &key;
-	}
+	sum->under_way = kernel_sum_flights(bpf_map__fd(k->bpf->maps.flights));
+	if (k->ops->off != NULL && k->has_scheduler)
+		kernel_sum_off(bpf_map__fd(k->bpf->maps.off_times), k->ops->off, k->ops->arg);
 }
 
 static void consume(struct kernel *k)
@@ -459,6 +430,7 @@ static void watch(struct kernel *k)
 		if (now_ns >= find_ns) {
 			(void)attach_new(k);
 			choose_sessions(k);
+			k->abandoned += kernel_sum_abandon(bpf_map__fd(k->bpf->maps.flights));
 			find_ns = now_ns + FIND_NS;
 		}
 	}

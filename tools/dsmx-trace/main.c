@@ -269,30 +269,20 @@ static int take_option(const struct args *args, enum option option, struct trace
 	}
 }
 
-static int many(const struct sessions *sessions)
-{
-	fprintf(stderr,
-	        "dsmx-trace: %u sessions have such a worker: say which one is meant, with --session "
-	        "or --pid\n",
-	        sessions->count);
-	return EXIT_USAGE;
-}
-
-static int find_worker(const struct session *s, struct trace_options *o)
+static int find_worker(const struct sessions *sessions, int peer)
 {
 	char name[16];
 
-	if (s->pages[o->worker].base != NULL) {
-		o->worker_pid = (pid_t)s->pages[o->worker].head.pid;
-		return 0;
-	}
-	fprintf(stderr, "dsmx-trace: session %016" PRIx64 " has no %s\n", s->id,
-	        peer_name((uint32_t)o->worker, name));
+	for (uint32_t i = 0; i < sessions->count; i++)
+		if (sessions->list[i]->pages[peer].base != NULL)
+			return 0;
+	fprintf(stderr, "dsmx-trace: no session that can be seen has a %s\n",
+	        peer_name((uint32_t)peer, name));
 	return EXIT_ERROR;
 }
 
 /* Probes know sessions, not who is in them. */
-static int find_session_of(struct trace_options *o, bool probes)
+static int find_session_of(const struct trace_options *o, bool probes)
 {
 	struct sessions sessions = { .count = 0 };
 	int status = 0;
@@ -300,10 +290,8 @@ static int find_session_of(struct trace_options *o, bool probes)
 	sessions_find(&sessions, o);
 	if (sessions.count == 0)
 		status = sessions_none(&sessions, o);
-	else if (probes && sessions.count > 1 && o->worker >= 0)
-		status = many(&sessions);
 	else if (probes && o->worker >= 0)
-		status = find_worker(sessions.list[0], o);
+		status = find_worker(&sessions, o->worker);
 	sessions_fini(&sessions);
 	return status;
 }

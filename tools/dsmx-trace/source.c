@@ -15,6 +15,7 @@
 #define RECORD_LOSS    0xffffffffU           /* instead of a probe: key.session is the cause */
 #define RECORD_MISSES  0xfffffffeU
 #define RECORD_WAITING 0xfffffffdU
+#define RECORD_GONE    0xfffffffcU
 
 struct record_head {
 	uint64_t magic;
@@ -61,8 +62,10 @@ bool event_phases(const struct ss_event *e, uint64_t ret_ns[DSMX_STREAM_PHASES])
 
 void source_phases(const struct source_sum *sum, struct dsmx_phases *ret)
 {
-	*ret = (struct dsmx_phases){ .streams = sum->hists[DSMX_STREAM_TOTAL].count,
+	*ret = (struct dsmx_phases){ .unread = sum->hits[DSMX_PROBE_ss_unread],
 		                     .odd = sum->losses[SS_LOST_disordered] };
+	for (int b = 0; b < DSMX_STREAM_BUCKETS; b++)
+		ret->streams += sum->hists[DSMX_STREAM_TOTAL].buckets[b];
 	for (int i = 0; i < DSMX_STREAM_PHASES; i++) {
 		ret->sum_ns[i] = sum->hists[i].sum_ns;
 		ret->max_ns[i] = sum->hists[i].max_ns;
@@ -73,7 +76,7 @@ void source_phases(const struct source_sum *sum, struct dsmx_phases *ret)
 
 void source_print_losses(FILE *to, const struct source_sum *sum)
 {
-	bool any = sum->misses > 0;
+	bool any = sum->misses + sum->abandoned > 0;
 
 	for (int i = 0; i < SS_LOSS_COUNT; i++)
 		if (sum->losses[i] > 0) {
@@ -83,6 +86,9 @@ void source_print_losses(FILE *to, const struct source_sum *sum)
 	if (sum->misses > 0)
 		fprintf(to, "not counted: %" PRIu64 " probes that hit while one was served\n",
 		        sum->misses);
+	if (sum->abandoned > 0)
+		fprintf(to, "not counted: %" PRIu64 " StartStreams whose consumers died\n",
+		        sum->abandoned);
 	if (sum->under_way > 0)
 		fprintf(to, "still under way: %" PRIu64 " StartStreams\n", sum->under_way);
 	if (!any)
@@ -96,7 +102,6 @@ static void add(struct ss_hist *h, uint64_t ns)
 	uint32_t bucket = 63 - (uint32_t)__builtin_clzll(ns | 1);
 
 	h->buckets[bucket < SS_BUCKETS ? bucket : SS_BUCKETS - 1]++;
-	h->count++;
 	h->sum_ns += ns;
 	if (ns > h->max_ns)
 		h->max_ns = ns;
@@ -140,6 +145,8 @@ static bool add_tail(struct source_sum *sum, const struct ss_event *e)
 		sum->misses = e->value;
 	else if (e->probe == RECORD_WAITING)
 		sum->under_way = e->value;
+	else if (e->probe == RECORD_GONE)
+		sum->abandoned = e->value;
 	else
 		return e->probe < DSMX_PROBE_COUNT || event_is_extra(e->probe);
 	return false;
@@ -234,6 +241,7 @@ int record_main(const struct trace_options *options)
 			write_tail(file, RECORD_LOSS, i, sum.losses[i]);
 		write_tail(file, RECORD_MISSES, 0, sum.misses);
 		write_tail(file, RECORD_WAITING, 0, sum.under_way);
+		write_tail(file, RECORD_GONE, 0, sum.abandoned);
 		source_print_losses(stderr, &sum);
 	}
 	if (fclose(file) != 0 && status == EXIT_OK) {

@@ -15,6 +15,7 @@ struct source_sum {
 	uint64_t losses[SS_LOSS_COUNT];
 	uint64_t misses;    /* probes that the kernel skipped, as one was being served already */
 	uint64_t under_way; /* StartStreams still unread in the end */
+	uint64_t abandoned; /* StartStreams whose consumers died before they read */
 	uint64_t causes[SS_CAUSE_COUNT];
 	struct ss_hist hists[SS_HISTS];
 	struct ss_sums splits[SS_SPLITS];
@@ -24,6 +25,8 @@ struct source_ops {
 	void (*event)(void *arg, const struct ss_event *event); /* NULL: only sums are wanted */
 	void (*watching)(void *arg); /* what happens from now on is seen */
 	bool (*enough)(void *arg);   /* asked now and then: is it? */
+	/* Not NULL: find out about time off the CPU, and nothing else; called for each task in the end. */
+	void (*off)(void *arg, const struct ss_task_key *key, const struct ss_off *off);
 	void *arg;
 	bool causes; /* look for the causes of producers' starts, and for nothing else */
 };

@@ -13,7 +13,7 @@
  *
  *	note.c		the probes in an ELF file
  *	targets.c	the files that have them
- *	kernel.c	the BPF programs, as a source of events
+ *	kernel.c kernel_sum.c	the BPF programs, as a source of events; what they have counted
  *	source.c	the same from a recorded file, and recording
  *	event.c		events as lines; slow, follow, hist --kernel
  *	export.c html.c	events for other programs
@@ -80,7 +80,6 @@ struct trace_options {
 	const char *output;  /* NULL: standard output */
 	struct stream_choice stream;
 	int worker;               /* DSMX_ABI_LEADER, 1 ..: a peer's number; -1: any */
-	pid_t worker_pid;         /* of probes: its process; 0: any */
 	const char *const *files; /* to look for probes in these alone; NULL: in all that run */
 	uint32_t file_count;
 };
