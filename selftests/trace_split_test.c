@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where a producer's time goes: one that sleeps, one that spins, and one that spins beside others on its CPU are told
- * apart, within 15 per cent of what they did.
+ * apart, within 15 per cent of what they did. And what one task sleeps is not told of another of the same thread.
  */
 #include <sched.h>
 #include <time.h>
@@ -77,10 +77,32 @@ static int work_make(const void *bytes, size_t len, const struct dsmx_schema *ou
 	return r;
 }
 
-static const struct dsmx_extension extensions[] = { { "work", work_make }, { NULL, NULL } };
-
-static bool run(struct dsmx_session *session, const struct work *work)
+static int pass_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
+                     struct dsmx_batch *ret_batch)
 {
+	(void)state;
+	return input->ops->poll_next(input, cx, ret_batch);
+}
+
+static int pass_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                     struct dsmx_operator **inputs, uint32_t input_count,
+                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static const struct dsmx_simple_ops ops = { "Pass", pass_next, NULL };
+
+	(void)bytes, (void)len, (void)err;
+	return input_count == 1 ? dsmx_simple_new(&ops, NULL, output, inputs[0], ret_operator)
+	                        : -EINVAL;
+}
+
+static const struct dsmx_extension extensions[] = { { "work", work_make },
+	                                            { "pass", pass_make },
+	                                            { NULL, NULL } };
+
+/* @stages: 1: the work alone. 2: behind it two tasks that pass its rows on. */
+static bool run(struct dsmx_session *session, const struct work *work, int stages)
+{
+	static const uint32_t key;
 	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
 	static const struct dsmx_schema schema = { 1, &field };
 	struct dsmx_query *query = NULL;
@@ -93,6 +115,10 @@ static bool run(struct dsmx_session *session, const struct work *work)
 	if (dsmx_plan_new(&plan) != 0)
 		return false;
 	rel = dsmx_rel_extension(plan, "work", work, sizeof(*work), &schema, NULL, 0);
+	if (stages == 2) {
+		rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_HASH, rel, &key, 1, 2, NULL);
+		rel = dsmx_rel_extension(plan, "pass", NULL, 0, &schema, &rel, 1);
+	}
 	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, rel, NULL, 0, 1, NULL);
 	r = dsmx_plan_finish(plan, rel, NULL, &err);
 	if (r == 0)
@@ -214,7 +240,7 @@ TEST(trace_split,
 		for (int n = 0; n < rows[i].hogs; n++)
 			hogs[n] = start_hog();
 		for (int n = 0; n < QUERIES && fine; n++)
-			fine = run(session, &rows[i].work);
+			fine = run(session, &rows[i].work, 1);
 		for (int n = 0; n < rows[i].hogs; n++)
 			tracer_stop(hogs[n], SIGKILL);
 		dsmx_session_close(session);
@@ -239,6 +265,78 @@ TEST(trace_split,
 			CHECK(waiting_ns * 4 > ran_ns);
 	}
 	(void)unlink(file);
+}
+
+/* --- by task ----------------------------------------------------------------------------------------------------------- */
+
+struct off {
+	uint64_t rows, sleepers;
+	uint64_t blocked_ns, others_ns; /* in turns: of the one that sleeps; of those behind it */
+	uint64_t parked_ns[2];          /* for rows, by task behind it */
+};
+
+/* The table of `dsmx-trace offcpu --format csv`; the task that sleeps is the one of its exchange. */
+static bool read_off(const char *path, uint64_t session, struct off *ret)
+{
+	FILE *file = fopen(path, "re");
+	unsigned long long id, query, exchange, task, times, blocked, waiting, input;
+	char line[512];
+
+	*ret = (struct off){ .rows = 0 };
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		if (sscanf(line, "%llx,%llu,%llu,%llu,%llu,%llu,%llu,%llu", &id, &query, &exchange,
+		           &task, &times, &blocked, &waiting, &input) != 8 ||
+		    id != session)
+			continue;
+		ret->rows++;
+		if (blocked > 1000000) {
+			ret->sleepers++;
+			ret->blocked_ns += blocked;
+		} else {
+			ret->others_ns += blocked;
+			ret->parked_ns[task % 2] += input;
+		}
+	}
+	return file != NULL && fclose(file) == 0;
+}
+
+TEST(trace_off_cpu,
+     "what a task sleeps is its own, not of another task of its thread; who waits for it in another process is parked")
+{
+	struct dsmx_session_options options = options_of(2, NULL);
+	const struct work work = { .sleep_us = 4000 };
+	char file[] = "/tmp/dsmx-split-XXXXXX";
+	int fd = mkostemp(file, O_CLOEXEC);
+	uint64_t slept_ns = QUERIES * work.sleep_us * 1000;
+	struct dsmx_session_info info;
+	struct dsmx_session *session;
+	struct off off;
+	bool fine = true;
+	pid_t tracer;
+
+	options.extensions = extensions;
+	(void)close(fd);
+	TRACER_START(tracer, "offcpu --format csv", file);
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	dsmx_session_info(session, &info);
+	for (int n = 0; n < QUERIES && fine; n++)
+		fine = run(session, &work, 2);
+	dsmx_session_close(session);
+	tracer_stop(tracer, SIGINT);
+	CHECK(fine);
+	CHECK(read_off(file, info.id, &off));
+	(void)unlink(file);
+	printf("# slept %llu us: blocked %llu, the others %llu; parked for rows: beside it %llu, in another process %llu us\n",
+	       (unsigned long long)slept_ns / 1000, (unsigned long long)off.blocked_ns / 1000,
+	       (unsigned long long)off.others_ns / 1000,
+	       (unsigned long long)off.parked_ns[0] / 1000,
+	       (unsigned long long)off.parked_ns[1] / 1000);
+	CHECK_EQ(off.sleepers, QUERIES);
+	CHECK(is_near(off.blocked_ns / 1000, slept_ns / 1000));
+	CHECK(off.others_ns * 20 < slept_ns);
+	/* Its own process was not asleep meanwhile: it was in the sleeper's turn. */
+	CHECK(off.parked_ns[0] * 2 < slept_ns);
+	CHECK(off.parked_ns[1] * 100 >= slept_ns * 85);
 }
 
 int main(int argc, char **argv)

@@ -51,6 +51,8 @@ static const struct command {
 	  "events for other programs *" },
 	{ "flight", flight_main, LINES, FORMAT_TEXT,
 	  "the last events of each process, also of one that died" },
+	{ "offcpu", offcpu_main, LINES, FORMAT_TEXT,
+	  "time asleep or waiting for a CPU, by task *" },
 	{ "check", check_main, TEXT | BIT(FORMAT_JSON), FORMAT_TEXT,
 	  "whether each producer that started had been asked to *" },
 };
@@ -101,7 +103,7 @@ static const struct args_option options[] = {
 	[OPT_NO_SCHEDULER] = { "no-scheduler", 0, NULL, "without times asleep and waiting" },
 	[OPT_MIN_US] = { "min-us", 0, "US", "slow: that take at least so long (1000)" },
 	[OPT_FROM] = { "from", 0, "FILE", "events of a file that was recorded" },
-	[OPT_OUTPUT] = { "output", 'o', "FILE", "record, export: to this file" },
+	[OPT_OUTPUT] = { "output", 'o', "FILE", "record, export, offcpu: to this file" },
 	[OPT_BUFFER] = { "buffer", 0, "KIB", "memory for events until they are read (4096)" },
 	[OPT_HEAT] = { "heat", 0, NULL, "hist: over time, a column for each interval" },
 	[OPT_ALL] = { "all", 0, NULL,
@@ -300,7 +302,8 @@ static bool uses_probes(const struct command *command, const struct trace_option
 {
 	return command->main == slow_main || command->main == follow_main ||
 	       command->main == record_main || command->main == export_main ||
-	       command->main == check_main || (command->main == hist_main && o->kernel);
+	       command->main == offcpu_main || command->main == check_main ||
+	       (command->main == hist_main && o->kernel);
 }
 
 /* What a command cannot do is not left out in silence. */

@@ -66,6 +66,7 @@ int slow_main(const struct trace_options *options);
 int follow_main(const struct trace_options *options);
 int record_main(const struct trace_options *options);
 int export_main(const struct trace_options *options);
+int offcpu_main(const struct trace_options *options);
 int kernel_hist_main(const struct trace_options *options);
 
 /* --- writers of export.c's formats ------------------------------------------------------------------------------------ */

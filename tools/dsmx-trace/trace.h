@@ -19,6 +19,7 @@
  *	export.c html.c	events for other programs
  *	heat.c		a histogram over time, as text and as SVG
  *	flight.c	what the flight recorders have
+ *	offcpu.c	time off the CPU, by task
  *	check.c		was every producer's start asked for?
  *	self.c		a StartStream of our own: do probes fire?
  */
