@@ -87,13 +87,19 @@ struct dx_declared {
 	uint32_t anchor;
 };
 
+/* More than a function that encodes has at a time: once memory is short, no other level of the tree is begun. */
+#define DX_SPARES      16U
+#define DX_SPARE_BYTES 512U
+
 struct dx_encoder {
 	struct dx_arena arena;
 	struct dx_declared *declared;
 	uint32_t declared_count, declared_room;
 	uint32_t anchors[DX_DECLARED_KIND_COUNT]; /* the last given out */
-	_Alignas(
-		max_align_t) char spare[512]; /* the message that is got where there is no memory */
+	/* What is got where there is no memory, in turn: who still writes to one is given others. */
+	unsigned int spares;
+	_Alignas(max_align_t) char spare[DX_SPARES][DX_SPARE_BYTES];
+	char no_text[1];
 };
 
 /* A message of @type, initialised; never NULL. */

@@ -17,18 +17,20 @@
 
 void *dx_encode_new(struct dx_encoder *e, const ProtobufCMessageDescriptor *type)
 {
-	void *message = dx_arena_alloc(&e->arena, type->sizeof_message);
+	void *message = e->arena.failed ? NULL : dx_arena_alloc(&e->arena, type->sizeof_message);
 
-	_Static_assert(sizeof(Substrait__Plan) <= sizeof(e->spare), "the spare is large enough");
+	_Static_assert(sizeof(Substrait__Plan) <= DX_SPARE_BYTES, "a spare is large enough");
 	if (message == NULL)
-		message = e->spare;
+		message = e->spare[e->spares++ % DX_SPARES];
 	protobuf_c_message_init(type, message);
 	return message;
 }
 
 void *dx_encode_array(struct dx_encoder *e, size_t count, size_t *ret_count)
 {
-	void *array = count > 0 ? dx_arena_array(&e->arena, count, sizeof(void *)) : NULL;
+	void *array = count > 0 && !e->arena.failed
+	                      ? dx_arena_array(&e->arena, count, sizeof(void *))
+	                      : NULL;
 
 	*ret_count = array != NULL ? count : 0;
 	return array;
@@ -38,7 +40,7 @@ char *dx_encode_text(struct dx_encoder *e, const char *bytes, size_t len)
 {
 	char *text = dx_arena_text(&e->arena, bytes, len);
 
-	return text != NULL ? text : memset(e->spare, 0, 1);
+	return text != NULL ? text : e->no_text;
 }
 
 static bool declared_room(struct dx_encoder *e)
@@ -505,6 +507,8 @@ Substrait__Rel *dx_encode_rel(struct dx_encoder *e, const struct dsmx_rel *rel)
 {
 	Substrait__Rel *pb = DX_NEW(e, rel);
 
+	if (e->arena.failed)
+		return pb;
 	switch (rel->kind) {
 	case DX_REL_SCAN:
 	case DX_REL_LEAF:

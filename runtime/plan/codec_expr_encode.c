@@ -204,6 +204,8 @@ Substrait__Expression *dx_encode_expr(struct dx_encoder *e, const struct dsmx_ex
 	if (expr->kind == DX_EXPR_COLUMN)
 		return dx_encode_column(e, map != NULL ? map[expr->column] : expr->column);
 	pb = DX_NEW(e, expression);
+	if (e->arena.failed)
+		return pb;
 	switch (expr->kind) {
 	case DX_EXPR_LITERAL:
 		pb->rex_type_case = REX(LITERAL);

@@ -117,7 +117,7 @@ static Substrait__Plan *encode_plan(struct dx_encoder *e, const struct dsmx_plan
 	return pb;
 }
 
-/* The arena's failures are looked at before anything is packed: the spare message is never read. */
+/* The arena's failures are looked at before anything is packed: spare messages are never read. */
 static int pack(struct dx_encoder *e, const Substrait__Plan *pb, void **ret_bytes, size_t *ret_len,
                 struct dsmx_error *err)
 {
