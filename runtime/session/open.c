@@ -165,7 +165,9 @@ static void supervisor_gone(struct dx_member *member)
 {
 	struct dsmx_session *session = session_of(member);
 
-	if (session->broken.code == 0 && !session->opened)
+	if (session->broken.code == 0 && member->why.code != 0)
+		session->broken = member->why;
+	else if (session->broken.code == 0 && !session->opened)
 		(void)dx_error(
 			&session->broken, -EOWNERDEAD,
 			"the supervisor (pid %d) ended before it said a word: is the worker program "

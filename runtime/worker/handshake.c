@@ -322,6 +322,7 @@ static void introduce(struct dx_member *member, struct dx_message *message)
 	}
 	if (r != 0) {
 		dx_say_failed(member->fd.fd, &err);
+		member->why = err;
 		member->gone = true;
 	}
 }

@@ -119,8 +119,10 @@ struct dx_member {
 	struct dx_wait_fd fd;
 	struct dx_mesh *mesh;
 	const struct dx_member_ops *ops;
-	bool stopping;            /* the supervisor said so */
-	bool gone;                /* the supervisor is gone, or what it says makes no sense */
+	bool stopping; /* the supervisor said so */
+	bool gone;     /* the supervisor is gone, or what it says makes no sense */
+	struct dsmx_error
+		why; /* gone because this process failed to attach a peer; code 0: not so */
 	int pids[DSMX_ABI_PEERS]; /* of the incarnations that are attached; 0: dead or none */
 	int pidfds[DSMX_ABI_PEERS];
 	uint32_t incarnations[DSMX_ABI_PEERS];      /* that were attached */

@@ -233,8 +233,11 @@ static int worker_main(const struct dsmx_extension *own)
 	struct dsmx_error err;
 	int status = EXIT_SUCCESS;
 
-	if (worker == NULL)
+	if (worker == NULL) {
+		(void)dx_error(&err, -ENOMEM, "no memory for a worker");
+		dx_say_failed(DX_CONTROL_FD, &err);
 		return EXIT_FAILED;
+	}
 	worker->leader.fd = -1;
 	dx_control_init(&worker->control);
 	worker->source.look = look;

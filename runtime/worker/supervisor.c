@@ -361,8 +361,11 @@ int dx_supervisor_main(int control)
 	struct dx_supervisor *supervisor = new_supervisor(control);
 	struct dsmx_error err;
 
-	if (supervisor == NULL)
+	if (supervisor == NULL) {
+		(void)dx_error(&err, -ENOMEM, "no memory for a supervisor");
+		dx_say_failed(control, &err);
 		return EXIT_FAILURE;
+	}
 	(void)prctl(PR_SET_NAME, "dsmx-supervisor");
 	if (set_up(supervisor, &err) != 0) {
 		tell_failure(supervisor, &err);
