@@ -13,9 +13,12 @@ VARIANT ?= release
 OUT     ?= build/$(VARIANT)
 GEN     := $(OUT)/gen
 
+# Fault points (runtime/base/point.h): in every variant but those that are measured, or fuzzed for speed.
+POINTS := $(if $(filter debug asan tsan,$(VARIANT)),-DDX_POINTS)
+
 LIB_SRC     := $(sort $(wildcard runtime/*/*.c))
 PROTO       := $(sort $(wildcard runtime/*/*.proto))
-TEST_SRC    := $(sort $(wildcard selftests/*_test.c))
+TEST_SRC    := $(filter-out $(if $(POINTS),,selftests/sweep_test.c),$(sort $(wildcard selftests/*_test.c)))
 TEST_SH     := $(sort $(wildcard selftests/*_test.sh))
 # The last one: it asks who saw all the others.
 LAST        := selftests/trace_causal_test.sh
@@ -66,9 +69,6 @@ FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -
 FLAGS_tsan    := -O1 -g -fsanitize=thread $(if $(filter gcc,$(COMPILER)),-Wno-maybe-uninitialized -Wno-tsan)
 FLAGS_fuzz    := $(FLAGS_asan) -fsanitize=fuzzer-no-link
 FLAGS         := $(or $(FLAGS_$(VARIANT)),$(error VARIANT is release, debug, asan, tsan or fuzz, not "$(VARIANT)"))
-
-# Fault points (runtime/base/point.h): in every variant but those that are measured, or fuzzed for speed.
-POINTS := $(if $(filter debug asan tsan,$(VARIANT)),-DDX_POINTS)
 
 # Where the loops over vectors are, the compiler is to unroll and vectorise them.
 FAST       := batch exec exchange
@@ -279,14 +279,15 @@ $(SOAK): $(SOAK).o $(LIB_OBJ) $(OUT)/.files
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS) -lm
 
-# Streams and all below them with fault points, also where the library has none: what has points goes to points/.
+# Streams and all below them with fault points, also where the library has none: what has points goes to points/. A wake
+# that is lost stays so; one that is a second late is of a process that got no processor.
 STRESS_LAYERS := base shm wait task chan
 STRESS_SRC := $(wildcard selftests/stress/*.c) $(wildcard $(STRESS_LAYERS:%=runtime/%/*.c))
 STRESS_OBJ := $(STRESS_SRC:%.c=$(OUT)/points/%.o)
 $(OUT)/points/%.o: %.c $(OUT)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$< (points))
-	$(Q)$(CC) $(DX_CFLAGS) -DDX_POINTS -Iruntime $(if $(filter runtime/%,$<),-include base/point_calls.h) $(DEPGEN) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(DX_CFLAGS) -DDX_POINTS -DDX_PARK_BOUND_NS=1000000000ULL -Iruntime $(if $(filter runtime/%,$<),-include base/point_calls.h) $(DEPGEN) $(CFLAGS) -c -o $@ $<
 
 $(STRESS): $(STRESS_OBJ) $(OUT)/.files
 	@mkdir -p $(@D)

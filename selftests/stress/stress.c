@@ -44,7 +44,7 @@ enum placement { PINNED, FREE, CROWDED, PLACEMENTS };
 static const char *const placements[] = { "pinned", "free", "crowded" };
 
 /* What becomes of a life that does not get to its end by itself. */
-#define HANG_NS (20 * DX_NS_PER_S)
+#define HANG_NS (60 * DX_NS_PER_S)
 #define LIFE_NS (150 * DX_NS_PER_MS)
 
 static uint64_t of_seed(uint64_t seed, uint64_t what, uint64_t below)
