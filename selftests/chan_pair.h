@@ -63,7 +63,7 @@ static inline void on_dead(struct dx_mesh *mesh, uint32_t peer)
 	s->deaths++;
 }
 
-static inline int make_side_at(struct side *s, uint32_t self, uint64_t epoch)
+static inline int make_side_of(struct side *s, uint32_t self, uint64_t epoch, uint32_t frames)
 {
 	struct dx_mesh_params params = {
 		.session = 77,
@@ -71,7 +71,7 @@ static inline int make_side_at(struct side *s, uint32_t self, uint64_t epoch)
 		.self = self,
 		.peers = 2,
 		.slots = SLOTS,
-		.frames = FRAMES,
+		.frames = frames,
 		.tasks = 4,
 		.data_bytes = DATA,
 		.pages = DSMX_PAGES_SMALL,
@@ -88,9 +88,9 @@ static inline int make_side_at(struct side *s, uint32_t self, uint64_t epoch)
 	return r;
 }
 
-static inline int make_side(struct side *s, uint32_t self)
+static inline int make_side_at(struct side *s, uint32_t self, uint64_t epoch)
 {
-	return make_side_at(s, self, 10 + self);
+	return make_side_of(s, self, epoch, FRAMES);
 }
 
 static inline int attach(struct pair *p, int self, int peer)
@@ -102,17 +102,22 @@ static inline int attach(struct pair *p, int self, int peer)
 	                      NULL);
 }
 
-static inline int setup(struct pair *p)
+static inline int setup_of(struct pair *p, uint32_t frames)
 {
 	int r;
 
 	memset(p, 0, sizeof(*p));
-	r = make_side(&p->sides[LEADER], LEADER);
+	r = make_side_of(&p->sides[LEADER], LEADER, 10 + LEADER, frames);
 	if (r == 0)
-		r = make_side(&p->sides[WORKER], WORKER);
+		r = make_side_of(&p->sides[WORKER], WORKER, 10 + WORKER, frames);
 	if (r == 0)
 		r = attach(p, LEADER, WORKER);
 	return r == 0 ? attach(p, WORKER, LEADER) : r;
+}
+
+static inline int setup(struct pair *p)
+{
+	return setup_of(p, FRAMES);
 }
 
 static inline void teardown(struct pair *p)

@@ -193,6 +193,88 @@ TEST(chan_credit,
 	teardown(&p);
 }
 
+/* Pieces pushed until the consumer can see more of them, without a flush; 0: they cannot be pushed. */
+static uint32_t push_batch(struct pair *p, struct dx_tx *tx)
+{
+	uint64_t before = *tx->ring.tail_word;
+	uint32_t count = 0;
+
+	while (*tx->ring.tail_word == before) {
+		if (push(p->sides[WORKER].mesh, tx, count) < 0)
+			return 0;
+		count++;
+	}
+	return count;
+}
+
+TEST(chan_batches,
+     "pushes are told at 16, 32 and 64 KiB, or a quarter of the window; the rest by the flush")
+{
+	static const struct {
+		uint32_t frames;
+		uint64_t credit;
+		uint32_t batches[4]; /* in pieces */
+	} rows[] = {
+		{ 64, 1 << 20, { 4, 8, 16, 16 } },
+		{ 64, 16 * DX_PIECE_BYTES, { 4, 4, 4, 4 } }, /* of the credit */
+		{ 32, 1 << 20, { 4, 8, 8, 8 } },             /* of the ring */
+		{ 4, 1 << 20, { 1, 1, 1, 1 } },
+		{ 64, 1, { 1 } }, /* one frame always may be out */
+	};
+
+	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++) {
+		struct pair p;
+		struct dx_rx *rx;
+		struct dx_tx *tx;
+		uint64_t published = 0;
+
+		CHECK_EQ(setup_of(&p, rows[i].frames), 0);
+		CHECK_EQ(open_stream(&p, &rx, &tx, rows[i].credit), 0);
+		for (size_t b = 0; b < 4 && rows[i].batches[b] > 0; b++) {
+			CHECK_EQ(push_batch(&p, tx), rows[i].batches[b]);
+			published += rows[i].batches[b];
+			CHECK_EQ(*tx->ring.tail_word, published);
+		}
+		if (rows[i].frames == 64 && rows[i].credit == 1 << 20) {
+			CHECK_EQ(push(p.sides[WORKER].mesh, tx, 1), 0);
+			CHECK_EQ(*tx->ring.tail_word, published);
+			dx_mesh_flush(p.sides[WORKER].mesh);
+			CHECK_EQ(*tx->ring.tail_word, published + 1);
+		}
+		teardown(&p);
+	}
+}
+
+TEST(chan_collects, "what came back is looked for when there is no room, or when asked for")
+{
+	struct pair p;
+	struct dx_rx *rx;
+	struct dx_tx *tx;
+	struct dx_frame_view view;
+	struct dsmx_error err;
+
+	CHECK_EQ(setup(&p), 0);
+	CHECK_EQ(open_stream(&p, &rx, &tx, 1 << 20), 0);
+	for (uint32_t round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < FRAMES - 1; i++)
+			CHECK_EQ(push(p.sides[WORKER].mesh, tx, i), 0);
+		for (uint32_t i = 0; i < FRAMES - 1; i++) {
+			CHECK_EQ(dx_rx_next(rx, NULL, &view, &err), 1);
+			dx_rx_release(rx, view.id);
+		}
+		dx_mesh_flush(p.sides[LEADER].mesh);
+		CHECK_EQ(dx_tx_room(tx, DX_PIECE_BYTES, NULL), 1);
+		CHECK_EQ(dx_tx_outstanding(tx), (FRAMES - 1) * DX_PIECE_BYTES);
+		if (round == 0)
+			dx_tx_collect(tx);
+		else
+			CHECK_EQ(dx_tx_room(tx, 1 << 20, NULL), 1);
+		CHECK_EQ(dx_tx_outstanding(tx), 0);
+		CHECK_EQ(dx_slab_used(dx_mesh_slabs(p.sides[WORKER].mesh)), 0);
+	}
+	teardown(&p);
+}
+
 TEST(chan_cancel,
      "CANCEL brings back what was not taken, tells the producer, and both answers keep their order")
 {

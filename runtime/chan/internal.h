@@ -12,9 +12,6 @@
 #include "chan/tx.h"
 #include "ring/ring.h"
 
-/* Bytes pushed or taken before a count is published without being flushed: see ring.h. */
-#define DX_PUBLISH_BYTES 16384U
-
 /* A peer's segments, mapped; kept as long as the peer or one of its streams needs them. */
 struct dx_mapping {
 	uint32_t refs;
@@ -153,7 +150,9 @@ struct dx_tx {
 	uint64_t outstanding;
 	uint32_t out; /* frames */
 	uint32_t next_id;
-	uint32_t unpublished_bytes;
+	size_t unpublished_bytes; /* of slabs */
+	uint32_t publish_bytes;   /* when they are as many, they are published */
+	uint32_t publish_most;    /* what that grows to: see ring.h */
 	struct dx_sent *sent;     /* by id */
 	struct dsmx_waker *waker; /* for room */
 	struct dsmx_waker *owner; /* for the consumer's going away */

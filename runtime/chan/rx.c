@@ -356,7 +356,7 @@ static int take(struct dx_rx *rx, struct dx_frame_view *ret_frame)
 	rx->held_bytes += d.bytes;
 	rx->held_count++;
 	rx->unpublished_bytes =
-		d.bytes < DX_PUBLISH_BYTES ? rx->unpublished_bytes + d.bytes : DX_PUBLISH_BYTES;
+		d.bytes < DX_RELEASE_BYTES ? rx->unpublished_bytes + d.bytes : DX_RELEASE_BYTES;
 	*ret_frame = (struct dx_frame_view){
 		.bytes = rx->data + d.offset,
 		.len_bytes = d.bytes,
@@ -440,11 +440,7 @@ static inline void release(struct dx_rx *rx, uint32_t id)
 	rx->held_count--;
 	dx_log_append(&rx->log, id);
 	mark_dirty(rx);
-	/*
-	 * Soon: the producer reuses what came back last, while it is in the caches. But not each small frame by
-	 * itself: the fence and the line that the other core must fetch cost more than 64 bytes do.
-	 */
-	if (rx->unpublished_bytes >= DX_PUBLISH_BYTES) {
+	if (rx->unpublished_bytes >= DX_RELEASE_BYTES) {
 		dx_rx_publish(rx);
 		dx_fence(DX_FENCE_WAKE);
 		dx_rx_test(rx);

@@ -37,6 +37,9 @@ __attribute__((cold, noinline)) static void note(const struct dx_tx *tx, uint16_
 				  });
 }
 
+/* A stream publishes after so many bytes at first: its first frames are small, so that they come early. */
+#define PUBLISH_FIRST 16384U
+
 /* An event of this stream, for the flight recorder. */
 #define FLIGHT(name, tx, a, b)                                                                     \
 	do {                                                                                       \
@@ -192,6 +195,19 @@ static void note_slot(struct dx_peer *peer, uint32_t slot)
 		dx_store_plain(&peer->own_line->streams, slot + 1);
 }
 
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The window is what may be out, by the credit and by the slots of the ring; a frame has a piece at the least. */
+static uint32_t publish_most(const struct dx_mesh *mesh, uint64_t credit_bytes)
+{
+	uint64_t slots_bytes = (uint64_t)mesh->layout.frames * DX_PIECE_BYTES;
+
+	return dx_publish_bytes(credit_bytes < slots_bytes ? credit_bytes : slots_bytes);
+}
+
 int dx_tx_open(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word,
                const struct dsmx_request_abi *request, uint32_t record, uint64_t credit_bytes,
                struct dx_tx **ret_tx)
@@ -217,6 +233,8 @@ int dx_tx_open(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word
 	tx->partition = request->partition;
 	tx->attempt = request->attempt;
 	tx->credit_bytes = credit_bytes;
+	tx->publish_most = publish_most(mesh, credit_bytes);
+	tx->publish_bytes = smaller(PUBLISH_FIRST, tx->publish_most);
 	if (set_rings(tx, page) < 0 || dx_load_acquire(DX_EDGE_REQUEST, tx->request_word) != word) {
 		int r = tx->sent == NULL || tx->ring.slots == NULL ? -ENOMEM : -ESTALE;
 
@@ -305,16 +323,29 @@ void dx_tx_set_owner(struct dx_tx *tx, struct dsmx_waker *owner)
 		owner->wake(owner);
 }
 
-int dx_tx_room(struct dx_tx *tx, size_t len_bytes, struct dsmx_waker *waker)
+void dx_tx_collect(struct dx_tx *tx)
 {
 	if (!tx->gone && collect(tx) > 0)
 		publish_seen(tx);
+}
+
+/* One more frame, of @len_bytes? As far as is known of what came back. */
+static bool may_have_out(const struct dx_tx *tx, size_t len_bytes)
+{
+	return tx->out < tx->mesh->layout.frames &&
+	       (tx->out == 0 || tx->outstanding + len_bytes <= tx->credit_bytes);
+}
+
+int dx_tx_room(struct dx_tx *tx, size_t len_bytes, struct dsmx_waker *waker)
+{
+	/* Else the line that the consumer writes would come over for each frame. Who lacks memory looks at all streams. */
+	if (!may_have_out(tx, len_bytes))
+		dx_tx_collect(tx);
 	if (tx->broken != 0)
 		return tx->broken;
 	if (tx->gone)
 		return -EPIPE;
-	if (tx->out < tx->mesh->layout.frames &&
-	    (tx->out == 0 || tx->outstanding + len_bytes <= tx->credit_bytes)) {
+	if (may_have_out(tx, len_bytes)) {
 		int r = dx_ring_room(&tx->ring);
 
 		if (r > 0)
@@ -364,12 +395,14 @@ void dx_tx_push(struct dx_tx *tx, struct dx_frame *frame, uint32_t len_bytes, ui
 	dx_ring_push(&tx->ring, &d);
 	if (dx_list_empty(&tx->dirty))
 		dx_list_append(&tx->mesh->tx_dirty, &tx->dirty);
-	tx->unpublished_bytes += len_bytes;
-	if (tx->unpublished_bytes >= DX_PUBLISH_BYTES) {
-		dx_tx_publish(tx);
-		dx_fence(DX_FENCE_WAKE);
-		dx_tx_test(tx);
-	}
+	/* Of slabs, not of rows: a full frame of the usual size, which never is full to the last byte, goes at once. */
+	tx->unpublished_bytes += frame->slab_bytes;
+	if (tx->unpublished_bytes < tx->publish_bytes)
+		return;
+	tx->publish_bytes = smaller(2 * tx->publish_bytes, tx->publish_most);
+	dx_tx_publish(tx);
+	dx_fence(DX_FENCE_WAKE);
+	dx_tx_test(tx);
 }
 
 void dx_tx_finish(struct dx_tx *tx, uint32_t state, const struct dsmx_error *why)

@@ -94,5 +94,7 @@ void dx_tx_started(struct dx_tx *tx);
 /* Is it local: consumer and producer one process? Bytes out. */
 bool dx_tx_local(const struct dx_tx *tx);
 uint64_t dx_tx_outstanding(const struct dx_tx *tx);
+/* Without this, bytes that came back since there last was no room are still out: who compares streams looks before. */
+void dx_tx_collect(struct dx_tx *tx);
 
 #endif /* DX_CHAN_TX_H */

@@ -58,8 +58,11 @@ static uint32_t find_freest(const struct dx_producer *p, size_t len_bytes)
 	for (uint32_t k = 0; k < count; k++) {
 		uint32_t i = p->turn + k < count ? p->turn + k : p->turn + k - count;
 		const struct dx_output *o = &p->outputs[i];
-		uint64_t left = o->overflows ? o->tx != NULL : 2 + dx_output_free_bytes(o);
+		uint64_t left;
 
+		if (o->tx != NULL)
+			dx_tx_collect(o->tx);
+		left = o->overflows ? o->tx != NULL : 2 + dx_output_free_bytes(o);
 		if (o->over || (o->tx == NULL && !o->overflows) ||
 		    !dx_output_has_room(o, len_bytes))
 			continue;
@@ -149,9 +152,16 @@ int dx_deal_flush(struct dx_producer *p)
 
 void dx_deal_deliver(struct dx_producer *p)
 {
-	for (uint32_t i = 0; i < p->procedure->rel->exchange.partitions; i++)
-		if (!p->outputs[i].over)
-			dx_output_deliver(&p->outputs[i], &p->task.waker);
+	for (uint32_t i = 0; i < p->procedure->rel->exchange.partitions; i++) {
+		struct dx_output *o = &p->outputs[i];
+
+		if (o->over)
+			continue;
+		/* Once for each wake and stall: who has nothing out any more may take what is set aside. */
+		if (o->tx != NULL)
+			dx_tx_collect(o->tx);
+		dx_output_deliver(o, &p->task.waker);
+	}
 }
 
 /*

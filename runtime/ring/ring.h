@@ -16,7 +16,8 @@
  * a count that goes backwards or too far is -EBADMSG.
  *
  * Publishing is apart from pushing, because a store that the other core must fetch is what costs: whoever
- * pushes many small records publishes once for all of them.
+ * pushes many small records publishes once for all of them. How many that are, and when to look at what came
+ * back, is said at DX_PUBLISH_MOST below.
  */
 #ifndef DX_RING_RING_H
 #define DX_RING_RING_H
@@ -28,6 +29,27 @@
 #include "base/compiler.h"
 #include "base/order.h"
 #include "dsmx/abi.h"
+
+/*
+ * How much is pushed before it is published, if its owner does not stop to wait before: a quarter of the window, so that
+ * the other side has the rest to go on with, but DX_PUBLISH_MOST at the most. A consumer that follows closer takes lines
+ * away from under the producer: of 4 KiB frames, 16 KiB at a time bring 0.92 of what 64 KiB bring, and more than that
+ * brings nothing.
+ *
+ * Releases are published after DX_RELEASE_BYTES, whatever the window: soon, as the producer may wait for memory,
+ * but not each small frame by itself. More makes no difference.
+ *
+ * A producer looks for frames that came back when it has no room without them, as it does for `taken`. To use each as
+ * soon as it is back is slower from 64 bytes to 1 MiB: the line that says so is fetched for each, and what came back
+ * last is in the other core's cache.
+ */
+#define DX_PUBLISH_MOST  65536U
+#define DX_RELEASE_BYTES 16384U
+
+static inline uint32_t dx_publish_bytes(uint64_t window_bytes)
+{
+	return window_bytes / 4 < DX_PUBLISH_MOST ? (uint32_t)(window_bytes / 4) : DX_PUBLISH_MOST;
+}
 
 /* The producer's side. All but what the pointers point to is private. */
 struct dx_ring_tx {
