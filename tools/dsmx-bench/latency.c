@@ -140,7 +140,8 @@ static int measure(struct bench *bench, const char *name, struct how how, double
 {
 	double result[PAIR_RESULTS];
 	char text[48];
-	int r = pair_run(2 * sizeof(struct side_words), &how, side_first, side_second, result);
+	int r = pair_run_on(bench->pages, 2 * sizeof(struct side_words), &how, side_first,
+	                    side_second, result);
 
 	if (r != 0)
 		return r;
@@ -165,7 +166,8 @@ int latency_round(struct bench *bench)
 	if (uring)
 		dx_wait_free(wait);
 	if (r == 0)
-		r = pair_run(2 * sizeof(struct spin_words), NULL, spin_first, spin_second, spin);
+		r = pair_run_on(bench->pages, 2 * sizeof(struct spin_words), NULL, spin_first,
+		                spin_second, spin);
 	if (r == 0)
 		bench_add(bench, "latency/spin", "ns", spin[0], line);
 	if (r == 0)

@@ -3,7 +3,7 @@
  * main.c - dsmx-bench COMMAND: how fast it is, beside how fast it could be
  *
  * `ring` and `latency` measure what lies below the public interface. So this tool, alone among the tools, is linked
- * with the library's objects and may include the headers of base, ring, wait, task and chan; session, startstream and
+ * with the library's objects and may include the headers of base, shm, ring, wait, task and chan; session, startstream and
  * exchange use the public interface only. Its workers are itself.
  */
 #include <errno.h>

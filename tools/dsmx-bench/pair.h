@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "dsmx/session.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -30,6 +32,11 @@ struct pair {
  */
 int pair_run(size_t shared_bytes, const void *arg, void (*first)(struct pair *pair),
              void (*second)(struct pair *pair), double ret_results[PAIR_RESULTS]);
+
+/* The same, in memory of a kind: pair_run() takes 4 KiB pages. */
+int pair_run_on(enum dsmx_pages pages, size_t shared_bytes, const void *arg,
+                void (*first)(struct pair *pair), void (*second)(struct pair *pair),
+                double ret_results[PAIR_RESULTS]);
 
 /* The @nth processor of those that this process may use; -1: there is none. */
 int pair_processor(int nth);
@@ -55,7 +62,7 @@ void pair_spin(uint64_t ns);
 int pair_futex_cpu(double *ret_ns);
 
 /* GB/s: one copies blocks of @bytes from a hot buffer into @slots blocks in turn, the other adds up every word. */
-int pair_copy(size_t bytes, uint32_t slots, double *ret_gb);
+int pair_copy(enum dsmx_pages pages, size_t bytes, uint32_t slots, double *ret_gb);
 
 /* Blocks for about 128 MB, but not over a million. */
 uint64_t pair_blocks(size_t bytes);

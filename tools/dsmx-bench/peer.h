@@ -41,7 +41,8 @@ extern const struct peer peer_pipe, peer_unix, peer_zmq, peer_rte_1, peer_rte_32
 extern const struct peer *const peers[];
 
 /* GB/s. Returns 0, or -errno after a sentence. */
-int peer_run(const struct peer *peer, size_t bytes, uint32_t slots, double *ret_gb);
+int peer_run(const struct peer *peer, enum dsmx_pages pages, size_t bytes, uint32_t slots,
+             double *ret_gb);
 
 #ifdef __cplusplus
 }

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "peer.h"
+#include "shm/segment.h"
 
 const struct peer *const peers[] = {
 	&peer_pipe,  &peer_unix,
@@ -56,7 +56,8 @@ static void consume(struct pair *pair)
 		_exit(1);
 }
 
-int peer_run(const struct peer *peer, size_t bytes, uint32_t slots, double *ret_gb)
+int peer_run(const struct peer *peer, enum dsmx_pages pages, size_t bytes, uint32_t slots,
+             double *ret_gb)
 {
 	struct run run = { .peer = peer,
 		           .flow = { .bytes = bytes,
@@ -65,20 +66,19 @@ int peer_run(const struct peer *peer, size_t bytes, uint32_t slots, double *ret_
 		                     .fds = { -1, -1 } } };
 	size_t shared_bytes = peer->shared_bytes == NULL ? 4096 : peer->shared_bytes(&run.flow);
 	double result[PAIR_RESULTS];
-	int r = 0;
+	struct dx_segment segment = { 0 };
+	int r = dx_segment_create(peer->name, shared_bytes, pages, -1, &segment, NULL);
 
-	run.shared = mmap(NULL, shared_bytes, PROT_READ | PROT_WRITE,
-	                  MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (run.shared == MAP_FAILED)
-		return -ENOMEM;
-	if (peer->prepare != NULL)
+	run.shared = segment.base;
+	if (r == 0 && peer->prepare != NULL)
 		r = peer->prepare(&run.flow, run.shared);
 	if (r == 0)
 		r = pair_run(256, &run, produce, consume, result);
 	for (int i = 0; i < 2; i++)
 		if (run.flow.fds[i] >= 0)
 			(void)close(run.flow.fds[i]);
-	(void)munmap(run.shared, shared_bytes);
+	if (run.shared != NULL)
+		dx_segment_close(&segment);
 	if (r < 0)
 		fprintf(stderr, "dsmx-bench: %s: %s\n", peer->name, strerror(-r));
 	else

@@ -2,11 +2,11 @@
 /*
  * ring.c - dsmx-bench ring: frames through a stream's two queues, written once, every byte read once
  *
- * The queues are runtime/ring's and are used as runtime/chan does: a count is published after 16 KiB or before
- * waiting; each publication is followed by the fence of the wait protocol and a look at the other side's `wanted`. A
- * series "each" shows what it would cost to publish each release by itself. What chan adds for each frame are its
- * books in private memory. The limit is a copy of blocks of the same size through the same window, with nothing but
- * two counters.
+ * The queues are runtime/ring's and are used as runtime/chan does: when to publish, and when to look for frames that
+ * came back, is as said there; each publication is followed by the fence of the wait protocol and a look at the other
+ * side's `wanted`. A series "each" shows what it would cost to publish each release by itself. What chan adds for each
+ * frame are its books in private memory. The limit is a copy of blocks of the same size through the same window, with
+ * nothing but two counters. All have the same window, in the same kind of pages.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +19,8 @@
 #include "peer.h"
 #include "ring/ring.h"
 
-#define WINDOW_BYTES  (1U << 20)
-#define FRAMES_MAX    1024U
-#define PUBLISH_BYTES 16384U
+#define WINDOW_BYTES (1U << 20)
+#define FRAMES_MAX   1024U
 
 struct flow {
 	size_t bytes;
@@ -49,6 +48,7 @@ static void produce(struct pair *pair)
 	struct dx_log_rx log = { w->log, flow->frames - 1, &w->released, 0, 0 };
 	uint64_t count = pair_blocks(flow->bytes), tested = 0, start_ns;
 	uint32_t free_ids[FRAMES_MAX], free_count = 0, unpublished = 0, id;
+	uint32_t batch = dx_publish_bytes(flow->frames * flow->bytes);
 	char *source = aligned_alloc(4096, flow->bytes < 4096 ? 4096 : flow->bytes);
 
 	if (source == NULL)
@@ -82,7 +82,7 @@ static void produce(struct pair *pair)
 		                                                   .frame = id });
 		i++;
 		unpublished += (uint32_t)flow->bytes;
-		if (unpublished < PUBLISH_BYTES)
+		if (unpublished < batch)
 			continue;
 		dx_ring_publish(&ring);
 		unpublished = 0;
@@ -120,7 +120,7 @@ static void consume(struct pair *pair)
 			dx_log_append(&log, d.frame);
 			i++;
 			unpublished += d.bytes;
-			if (!flow->each && unpublished < PUBLISH_BYTES && i < count)
+			if (!flow->each && unpublished < DX_RELEASE_BYTES && i < count)
 				continue;
 		}
 		dx_ring_retire(&ring);
@@ -143,16 +143,16 @@ static int measure(struct bench *bench, size_t bytes, bool each)
 	int r;
 
 	flow.frames = flow.frames < 4 ? 4 : flow.frames > FRAMES_MAX ? FRAMES_MAX : flow.frames;
-	r = pair_copy(bytes, flow.frames, &limit);
+	r = pair_copy(bench->pages, bytes, flow.frames, &limit);
 	if (r == 0)
-		r = pair_run(sizeof(struct flow_words) + bytes * flow.frames, &flow, produce,
-		             consume, result);
+		r = pair_run_on(bench->pages, sizeof(struct flow_words) + bytes * flow.frames,
+		                &flow, produce, consume, result);
 	if (r != 0)
 		return r;
 	snprintf(name, sizeof(name), "ring/%zu%s", bytes, each ? "/each" : "");
 	bench_add(bench, name, "GB/s", result[0], limit);
 	for (size_t i = 0; r == 0 && !each && peers[i] != NULL; i++) {
-		r = peer_run(peers[i], bytes, flow.frames, &limit);
+		r = peer_run(peers[i], bench->pages, bytes, flow.frames, &limit);
 		snprintf(name, sizeof(name), "ring/%zu : %s", bytes, peers[i]->name);
 		if (r == 0)
 			bench_add(bench, name, "GB/s", result[0], limit);
@@ -167,7 +167,7 @@ int ring_round(struct bench *bench)
 
 	for (size_t i = 0; r == 0 && i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		r = measure(bench, sizes[i], false);
-		if (r == 0 && sizes[i] < PUBLISH_BYTES)
+		if (r == 0 && sizes[i] < DX_RELEASE_BYTES)
 			r = measure(bench, sizes[i], true);
 	}
 	return r;
