@@ -157,9 +157,18 @@ DSMX_API int dsmx_session_estimate(const struct dsmx_session_options *options,
                                    struct dsmx_error *err);
 
 /*
+ * dsmx_session_check() - would it open here? Options, and what they ask for beside the limits that this process is
+ * under: memory, processes and huge pages of the cgroups above it, descriptors, address space, file sizes
+ *
+ * dsmx_session_open() does the same first. What may still work is a warning to the log.
+ * Return: 0; -EINVAL, -ENOMEM, -EAGAIN (processes), -EMFILE, -EFBIG, with a sentence that says what to do.
+ */
+DSMX_API int dsmx_session_check(const struct dsmx_session_options *options, struct dsmx_error *err);
+
+/*
  * dsmx_session_open() - start the supervisor and the workers, map everybody's memory
  *
- * Return: 0 with all workers ready; -EINVAL, -ENOMEM, -ENOENT (no worker program), -ETIMEDOUT,
+ * Return: 0 with all workers ready; what dsmx_session_check() says, -ENOENT (no worker program), -ETIMEDOUT,
  * -EOWNERDEAD (a worker died at start), -EOPNOTSUPP, or what the kernel said. On failure nothing is left.
  */
 DSMX_API int dsmx_session_open(const struct dsmx_session_options *options,

@@ -418,6 +418,8 @@ int dsmx_session_open(const struct dsmx_session_options *options, struct dsmx_se
 	struct dsmx_session *session;
 	int r = dx_session_options(options, &o, err);
 
+	if (r == 0)
+		r = dx_session_budget(&o, err);
 	if (r != 0)
 		return r;
 	session = new_session(&o);

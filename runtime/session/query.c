@@ -539,18 +539,7 @@ void dsmx_query_stats(const struct dsmx_query *query, struct dsmx_query_stats *r
 
 int dsmx_query_explain(const struct dsmx_query *query, bool analyze, char **ret_text)
 {
-	const struct dsmx_session *session = query->session;
 	int r = dx_query_text(query->inner, analyze, ret_text);
-	char *text;
 
-	if (r != 0 || !analyze)
-		return r;
-	r = asprintf(
-		&text, "%sSession: workers=%u isolation=%s (%s)\n", *ret_text,
-		session->options.workers,
-		dsmx_isolation_str(session->options.isolation, session->options.isolation_required),
-		session->steps);
-	free(*ret_text);
-	*ret_text = r >= 0 ? text : NULL;
-	return r >= 0 ? 0 : -ENOMEM;
+	return r == 0 && analyze ? dx_session_explain(query->session, ret_text) : r;
 }

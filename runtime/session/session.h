@@ -144,4 +144,18 @@ int dx_session_options(const struct dsmx_session_options *options,
 struct dx_mesh_params dx_session_mesh_params(const struct dsmx_session_options *options,
                                              uint64_t session);
 
+/* --- budget.c */
+
+/*
+ * Do the limits that this process is under allow what checked options ask for? What may still work is only said to
+ * the log. Returns 0, or -ENOMEM, -EAGAIN, -EMFILE, -EFBIG with a sentence: what is needed, what the limit is, what to do.
+ */
+int dx_session_budget(const struct dsmx_session_options *options,
+                      struct dsmx_error *err) DX_MUST_CHECK;
+
+/* --- account.c */
+
+/* Put lines of the session, and of what its workers have taken, behind a malloc'ed text. Returns 0 or -ENOMEM. */
+int dx_session_explain(const struct dsmx_session *session, char **text) DX_MUST_CHECK;
+
 #endif /* DX_SESSION_SESSION_H */

@@ -69,6 +69,29 @@ int dx_cgroup_find(const char *root, uint64_t session, const struct dx_limits *l
                    struct dx_cgroup *ret_group, char ret_missing[DSMX_ERROR_MESSAGE_BYTES],
                    struct dsmx_error *err) DX_MUST_CHECK;
 
+/* The group that this process sits in, of version 2 (@controller NULL) or of a controller of version 1; "": none. */
+void dx_cgroup_own(const char *controller, char ret_dir[DX_CGROUP_PATH]);
+
+/* What a session takes of something that groups limit, in the files that say how much there is. */
+struct dx_cgroup_need {
+	const char *limit; /* "memory.max" */
+	const char *used;  /* "pids.current"; NULL: all of the limit can be had */
+	uint64_t leader, workers;
+};
+
+/* A group that is too small for it. */
+struct dx_cgroup_short {
+	char file[DX_CGROUP_PATH];
+	uint64_t limit, used, needed;
+};
+
+/*
+ * Is there a group above the leader's group @leader, or above where the workers have theirs, that allows too little?
+ * Returns whether there is; the one that lacks most.
+ */
+bool dx_cgroup_lacks(const struct dx_cgroup_need *need, const char *leader, const char *workers,
+                     struct dx_cgroup_short *ret_short);
+
 /* "cgroup v2", "cgroup hybrid" or "none". */
 const char *dx_cgroup_str(const struct dx_cgroup *group);
 

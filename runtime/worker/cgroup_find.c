@@ -163,6 +163,13 @@ static struct hierarchy find_hierarchy(const char *controller)
 	return found;
 }
 
+void dx_cgroup_own(const char *controller, char ret_dir[DX_CGROUP_PATH])
+{
+	const struct hierarchy found = find_hierarchy(controller);
+
+	memcpy(ret_dir, found.own, DX_CGROUP_PATH);
+}
+
 static bool writable(const char *dir)
 {
 	char procs[DX_CGROUP_PATH];

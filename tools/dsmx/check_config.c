@@ -23,10 +23,11 @@ static const struct args_usage usage = {
 	.usage = "[OPTION]... [FILE]",
 	.summary =
 		"Reads the configuration and prints what came out, with file and line. By default\n"
-		"$DSMX_CONFIG, else " DSMX_CONFIG_PATH "; and all of FILE.d/*.conf.",
+		"$DSMX_CONFIG, else " DSMX_CONFIG_PATH "; and all of FILE.d/*.conf. Then\n"
+		"compares it with the limits that this command itself is under.",
 	.options = options,
-	.footer = "What is unknown is a warning. Exit status: 0, 1 after an error (or a file that\n"
-		  "is not there), 2 after wrong usage.",
+	.footer = "What is unknown is a warning. Exit status: 0, 1 after an error (a file that is\n"
+		  "not there, a session that these limits refuse), 2 after wrong usage.",
 };
 
 static void print_entries(const struct dsmx_config *config, bool all)
@@ -47,11 +48,34 @@ static void print_entries(const struct dsmx_config *config, bool all)
 	}
 }
 
+static void on_log(void *data, enum dsmx_log_level level, const char *message)
+{
+	(void)data;
+	if (level <= DSMX_LOG_WARNING)
+		fprintf(stderr, "dsmx: warning: %s\n", message);
+}
+
+/* Would a session of it open here? Without a number of workers, one of one worker. */
+static int check_limits(const struct dsmx_config *config)
+{
+	struct dsmx_session_options wanted = { .size = sizeof(wanted), .log = on_log };
+	struct dsmx_error err;
+
+	dsmx_config_apply(config, &wanted);
+	if (wanted.workers == 0)
+		wanted.workers = 1;
+	if (dsmx_session_check(&wanted, &err) == 0)
+		return EXIT_OK;
+	fprintf(stderr, "dsmx: %s\n", err.message);
+	return EXIT_ERROR;
+}
+
 static int check(const char *path, bool all)
 {
 	struct dsmx_config *config;
 	struct dsmx_error err;
 	const char *text;
+	int status;
 
 	if (dsmx_config_load(path, &config, &err) != 0) {
 		fprintf(stderr, "dsmx: %s\n", err.message);
@@ -62,8 +86,9 @@ static int check(const char *path, bool all)
 	if (dsmx_config_file(config, 0) == NULL)
 		printf("# there is no " DSMX_CONFIG_PATH "\n");
 	print_entries(config, all);
+	status = check_limits(config);
 	dsmx_config_free(config);
-	return EXIT_OK;
+	return status;
 }
 
 int check_config_main(int argc, char **argv)
