@@ -18,7 +18,7 @@ POINTS := $(if $(filter debug asan tsan,$(VARIANT)),-DDX_POINTS)
 
 LIB_SRC     := $(sort $(wildcard runtime/*/*.c))
 PROTO       := $(sort $(wildcard runtime/*/*.proto))
-TEST_SRC    := $(filter-out $(if $(POINTS),,selftests/sweep_test.c),$(sort $(wildcard selftests/*_test.c)))
+TEST_SRC    := $(filter-out $(if $(POINTS),,%sweep_test.c),$(sort $(wildcard selftests/*_test.c)))
 TEST_SH     := $(sort $(wildcard selftests/*_test.sh))
 # The last one: it asks who saw all the others.
 LAST        := selftests/trace_causal_test.sh

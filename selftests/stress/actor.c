@@ -26,6 +26,11 @@ struct writer {
 	uint32_t end, frames, next;
 };
 
+bool stress_is_over(const struct stress *stress)
+{
+	return dx_now_ns() >= __atomic_load_n(&stress->end_ns, __ATOMIC_RELAXED);
+}
+
 uint64_t stress_draw(struct actor *actor, uint64_t below)
 {
 	return dx_hash_u64(++actor->random, actor->stress->seed) % below;
@@ -228,23 +233,49 @@ static bool is_drained(const struct actor *actor)
 	return dx_slab_used(mesh->slabs) == 0;
 }
 
-static void report(const struct actor *actor)
+static uint64_t pulse_of(const struct actor *actor, uint32_t peer)
+{
+	return __atomic_load_n(&dx_mesh_peer_page(actor->mesh, peer)->pulse, __ATOMIC_RELAXED);
+}
+
+/*
+ * A park ended by its bound with news, and nobody rang for as long again. Lost, if whoever could have rung had his turn: he
+ * sleeps, or has looked twice since. Else he still stands before the bell, and has no processor.
+ */
+static void judge_late(struct actor *actor, uint64_t late)
+{
+	bool had_turn = true;
+
+	for (uint32_t p = 0; p < actor->stress->actors && late != actor->late; p++)
+		if (p != actor->self && dx_mesh_alive(actor->mesh, p) &&
+		    dx_load_plain(&actor->mesh->peers[p].line->armed) == 0 &&
+		    pulse_of(actor, p) < actor->pulses[p] + 2)
+			had_turn = false;
+	*(had_turn ? &actor->report->late : &actor->report->starved) += late - actor->late;
+	actor->late = late;
+}
+
+static void report(struct actor *actor)
 {
 	struct dx_reactor_stats stats;
 	uint64_t hits = 0;
 
 	dx_reactor_stats(actor->reactor, &stats);
+	judge_late(actor, stats.late_parks);
 	for (unsigned int p = 0; p <= DX_POINT_STORE; p++)
 		hits += dx_point_hits((enum dx_point)p);
 	__atomic_store_n(&actor->report->parks, stats.parks, __ATOMIC_RELAXED);
-	__atomic_store_n(&actor->report->late, stats.late_parks, __ATOMIC_RELAXED);
 	__atomic_store_n(&actor->report->hits, hits, __ATOMIC_RELAXED);
 	__atomic_store_n(&actor->report->drained, is_drained(actor), __ATOMIC_RELAXED);
 }
 
 static bool look_over(struct dx_source *source)
 {
-	return DX_CONTAINER(source, struct actor, source)->over.fired != 0;
+	struct actor *actor = DX_CONTAINER(source, struct actor, source);
+
+	for (uint32_t p = 0; p < actor->stress->actors; p++)
+		actor->pulses[p] = pulse_of(actor, p);
+	return actor->over.fired != 0;
 }
 
 int actor_run(struct actor *actor, int over_fd)

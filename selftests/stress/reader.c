@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "stress.h"
 
 static void give_back(struct reader *r, uint32_t at)
@@ -152,7 +151,7 @@ static int reader_poll(struct dx_task *task, struct dsmx_cx *cx)
 		r->rx = NULL;
 	}
 	if (r->rx == NULL) {
-		if (dx_now_ns() >= actor->stress->end_ns)
+		if (stress_is_over(actor->stress))
 			return 1;
 		code = ask(r);
 		if (code == -EAGAIN) {

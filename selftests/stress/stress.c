@@ -72,7 +72,7 @@ static void draw_stress(struct stress *s, uint64_t seed, bool threads)
 		.credit_bytes = of_seed(seed, 8, 2) == 0 ? 1 : 100000,
 		.one_in = one_in[of_seed(seed, 9, 3)],
 		.kill_point = DX_POINT_COUNT,
-		.end_ns = dx_now_ns() + LIFE_NS,
+		.end_ns = DX_NEVER,
 	};
 	for (uint32_t i = 0; i < s->actors; i++)
 		s->wait[i] = (wait == 2 ? i % 2 : wait) == 0 ? DSMX_WAIT_AUTO : DSMX_WAIT_FUTEX;
@@ -243,15 +243,25 @@ static int introduce(struct life *life)
 	return r;
 }
 
+/* All have met: the time that a life has begins. */
+static void begin(struct life *life)
+{
+	__atomic_store_n(&life->shared->stress.end_ns, dx_now_ns() + LIFE_NS, __ATOMIC_RELAXED);
+}
+
 static bool may_die(const struct stress *s, uint32_t self)
 {
 	return s->kill_point < DX_POINT_COUNT && self == s->actors - 1;
 }
 
-/* Until each is drained, or dead where it may be. */
-static bool all_drain(const struct life *life, uint64_t deadline_ns)
+/*
+ * Until each is drained, or dead where it may be; false when one is not within HANG_NS. Time in which this process did not
+ * run either, stopped or without a processor, does not count.
+ */
+static bool all_drain(const struct life *life)
 {
 	const struct stress_shared *shared = life->shared;
+	uint64_t now_ns = dx_now_ns(), deadline_ns = now_ns + HANG_NS, before_ns;
 
 	for (uint32_t i = 0; i < shared->stress.actors;) {
 		siginfo_t info = { 0 };
@@ -262,14 +272,18 @@ static bool all_drain(const struct life *life, uint64_t deadline_ns)
 
 		if (died && !may_die(&shared->stress, i))
 			return false;
-		if (died || (dx_now_ns() >= shared->stress.end_ns &&
+		if (died || (stress_is_over(&shared->stress) &&
 		             __atomic_load_n(&shared->reports[i].drained, __ATOMIC_RELAXED) != 0)) {
 			i++;
 			continue;
 		}
-		if (dx_now_ns() > deadline_ns)
+		if (now_ns > deadline_ns)
 			return false;
 		(void)usleep(1000);
+		before_ns = now_ns;
+		now_ns = dx_now_ns();
+		if (now_ns - before_ns > DX_NS_PER_S / 10)
+			deadline_ns += now_ns - before_ns;
 	}
 	return true;
 }
@@ -366,7 +380,8 @@ static int run_threads(struct life *life)
 		if (pthread_create(&ids[i], NULL, thread_main, &threads[i]) != 0)
 			abort();
 	}
-	well = all_drain(life, dx_now_ns() + HANG_NS);
+	begin(life);
+	well = all_drain(life);
 	(void)close(over[1]);
 	if (!well) {
 		printf("# seed %" PRIu64 ": does not come to its end\n", life->shared->stress.seed);
@@ -393,7 +408,8 @@ static int run_processes(struct life *life)
 		if (start_actor(life, i) < 0)
 			exit(2);
 	well = introduce(life) == 0;
-	well = all_drain(life, dx_now_ns() + HANG_NS) && well;
+	begin(life);
+	well = all_drain(life) && well;
 	end_life(life, !well, statuses);
 	for (uint32_t i = 0; i < s->actors && well; i++) {
 		failed |= statuses[i] != 0 && !may_die(s, i);
@@ -421,6 +437,7 @@ static int judge(const struct life *life, struct stress_report *sum)
 		sum->frames += r->frames;
 		sum->parks += r->parks;
 		sum->late += r->late;
+		sum->starved += r->starved;
 		sum->hits += r->hits;
 		sum->wrong += r->wrong;
 		if (r->wrong > 0)
@@ -489,10 +506,10 @@ int main(int argc, char **argv)
 		bad += live(seed + lives, placement, threads, &sum, &killed) != 0;
 	printf("seeds %" PRIu64 " to %" PRIu64 ", %" PRIu64 " bad: %" PRIu64 " streams (%" PRIu64
 	       " whole, %" PRIu64 " left, %" PRIu64 " refused, %" PRIu64 " of dead), %" PRIu64
-	       " frames, %" PRIu64 " parks, %" PRIu64 " lost wakes, %" PRIu64 " points, %" PRIu64
-	       " killed, %.0f s\n",
+	       " frames, %" PRIu64 " parks, %" PRIu64 " lost wakes (%" PRIu64 " starved), %" PRIu64
+	       " points, %" PRIu64 " killed, %.0f s\n",
 	       seed, seed + lives - 1, bad, sum.streams, sum.whole, sum.cancelled, sum.refused,
-	       sum.lost, sum.frames, sum.parks, sum.late, sum.hits, killed,
+	       sum.lost, sum.frames, sum.parks, sum.late, sum.starved, sum.hits, killed,
 	       (double)(dx_now_ns() - begin_ns) / 1e9);
 	return bad > 0 || sum.whole == 0;
 }

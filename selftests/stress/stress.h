@@ -23,13 +23,13 @@ struct stress {
 	uint32_t kill_point; /* of the last process; DX_POINT_COUNT: it stays alive */
 	uint64_t kill_at;
 	enum dsmx_wait_backend wait[STRESS_ACTORS];
-	uint64_t end_ns; /* no stream is asked for later */
+	uint64_t end_ns; /* no stream is asked for later; the judge says it when all have met */
 };
 
 /* What each process says of itself, in memory that all share: each writes its own, the judge reads. */
 struct stress_report {
 	uint64_t streams, whole, cancelled, refused, lost, frames;
-	uint64_t parks, late, wrong, hits;
+	uint64_t parks, late, starved, wrong, hits;
 	uint32_t drained; /* nothing of its own is open, nothing lent is out */
 	char said[160];   /* the first that was wrong */
 };
@@ -50,6 +50,8 @@ struct actor {
 	struct dx_mesh_ops ops;
 	struct dx_source source;
 	struct dx_wait_fd over;
+	uint64_t pulses[STRESS_ACTORS]; /* the others', as last looked at */
+	uint64_t late;                  /* parks, that were judged */
 	struct dx_list writers;
 	struct reader *readers;
 	uint32_t reading; /* readers that have not ended */
@@ -76,6 +78,7 @@ struct reader {
 /* How a stream ends, in its key: what its reader asks for, its writer does. */
 enum stress_end { END_FIN, END_ERROR, END_NAK, END_EMPTY, ENDS };
 
+bool stress_is_over(const struct stress *stress);
 uint64_t stress_draw(struct actor *actor, uint64_t below);
 
 /* Something that must not be: the first of it is kept for the judge. */
