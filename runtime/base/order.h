@@ -68,7 +68,7 @@ enum dx_fence_place {
 #ifdef DX_POINTS
 #include "base/point.h"
 #define DX_AT_EDGE_(edge)   dx_point_pass((enum dx_point)(edge))
-#define DX_AT_FENCE_(place) dx_point_pass((enum dx_point)(DX_POINT_SLEEP + (place)))
+#define DX_AT_FENCE_(place) dx_point_pass((enum dx_point)((int)DX_POINT_SLEEP + (int)(place)))
 #define DX_AT_STORE_()      dx_point_pass(DX_POINT_STORE)
 #else
 #define DX_AT_EDGE_(edge)   ((void)(edge))
