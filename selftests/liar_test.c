@@ -46,6 +46,7 @@ static const char *const lie_names[LIE_COUNT] = {
 struct liar_bytes {
 	struct series_bytes series;
 	int64_t lie;
+	uint64_t epoch; /* of the incarnation that lies: who comes in its place is honest */
 };
 
 /* --- the worker --------------------------------------------------------------------------------------------------- */
@@ -176,6 +177,7 @@ static int liar_make(const void *bytes, size_t len, const struct dsmx_schema *ou
                      struct dsmx_operator **ret_operator, struct dsmx_error *err)
 {
 	static struct segments segments; /* of this process, for as long as it lives */
+	static bool lies;
 	struct liar_bytes is;
 	pthread_t thread;
 
@@ -183,9 +185,13 @@ static int liar_make(const void *bytes, size_t len, const struct dsmx_schema *ou
 		return -EINVAL;
 	memcpy(&is, bytes, len);
 	segments.mode = (int)is.lie;
-	if (segments.page == NULL && (!find_segments(&segments) ||
-	                              pthread_create(&thread, NULL, keep_lying, &segments) != 0))
+	if (segments.page == NULL && !find_segments(&segments))
 		return dx_error(err, -ENOENT, "the segments are not where they should be");
+	if (!lies && segments.page->epoch == is.epoch) {
+		lies = true;
+		if (pthread_create(&thread, NULL, keep_lying, &segments) != 0)
+			return dx_error(err, -EAGAIN, "no thread to lie with");
+	}
 	return series_make(&is.series, sizeof(is.series), output, inputs, input_count, ret_operator,
 	                   err);
 }
@@ -202,12 +208,12 @@ static const struct dsmx_extension operators[] = {
 #define ROWS     300000
 
 /* liar on worker 0 ── shuffle over both ── gather */
-static struct dsmx_plan *liar_plan(enum lie lie)
+static struct dsmx_plan *liar_plan(enum lie lie, uint64_t epoch)
 {
 	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
 	static const struct dsmx_schema schema = { 1, &field };
 	static const uint32_t key;
-	struct liar_bytes bytes = { { ROWS, 100 }, lie };
+	struct liar_bytes bytes = { { ROWS, 100 }, lie, epoch };
 	struct dsmx_plan *plan;
 	struct dsmx_rel *rel;
 
@@ -224,11 +230,11 @@ static struct dsmx_plan *liar_plan(enum lie lie)
 }
 
 /* Any end will do, if it is in time. */
-static int run(struct dsmx_session *session, enum lie lie, struct dsmx_error *err)
+static int run(struct dsmx_session *session, enum lie lie, uint64_t epoch, struct dsmx_error *err)
 {
 	const struct dsmx_query_options options = { .size = sizeof(options),
 		                                    .timeout_ms = QUERY_MS * harness_slow() };
-	struct dsmx_plan *plan = liar_plan(lie);
+	struct dsmx_plan *plan = liar_plan(lie, epoch);
 	struct dsmx_query *query;
 	struct dsmx_batch batch;
 	int r = dsmx_query_start(session, plan, &options, &query, err);
@@ -282,7 +288,7 @@ static int run_until_gone(struct dsmx_session *session, enum lie lie)
 
 	do {
 		if (info_of(session, 0).epoch == epoch) {
-			r = run(session, lie, &err);
+			r = run(session, lie, epoch, &err);
 			count++;
 			if (count == 1)
 				printf("# %s: %d, %s\n", lie_names[lie], r,

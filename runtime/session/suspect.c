@@ -11,7 +11,7 @@
  *	OWES		it does not say that a closed query is closed: ended
  *	HIDES		it does not show that it has mapped another, for half as long as workers have to start: ended
  *	DISPUTED	another one says that it is dead, and the kernel does not, nor does it itself
- *	ACCUSED		another one says that it broke a rule. If the leader sees one broken: ended
+ *	ACCUSED		another one says that it broke a rule. If the leader sees one broken, of either: ended
  *
  * Ended is for good, with reason PROTOCOL. Of the last two, one of two workers lies, and the leader cannot tell which
  * (what was wrong may have been put right since): both make room for others, by the rules for any other death.
@@ -30,6 +30,8 @@
 #define AGAIN_NS (100 * DX_NS_PER_MS)
 /* For the kernel to tear down what is dead: some 80 ms for each GiB. */
 #define GONE_NS (10 * DX_NS_PER_S)
+/* To see a rule broken of which another one has said so: who keeps lying is seen, who has tidied up is not. */
+#define WATCH_NS (300 * DX_NS_PER_MS)
 /* Looks at which the pulse had moved: for one who says that it is dead; for one who has something to answer. */
 #define BEATS_DEAD  2U
 #define BEATS_OWING 5U
@@ -156,6 +158,8 @@ static bool judge(struct dsmx_session *s, uint32_t peer, uint32_t other, uint64_
 			dx_suspects_end(s, peer, what);
 		else if ((what = dx_mesh_inspect(s->mesh, other)) != NULL)
 			dx_suspects_end(s, other, what);
+		else if (now_ns - suspect->since_ns < WATCH_NS)
+			return false;
 		else
 			doubt_both(s, peer, other, "broke a rule of the shared memory");
 		return true;

@@ -370,9 +370,8 @@ static void operator_says(struct target *t, struct script *s)
 		FUZZ_CHECK(dx_listen(t->supervisor->reactor, &client->fd) == 0);
 		t->client = both[1];
 	}
-	said.len = (size_t)snprintf(
-		said.text, sizeof(said.text), "CONTROL=%s\n",
-		dsmx_control_verb_str((enum dsmx_control_verb)script_pick(s, DSMX_CONTROL_COUNT)));
+	said.len = (size_t)snprintf(said.text, sizeof(said.text), "CONTROL=%s\n",
+	                            dsmx_control_verb_str((int)script_pick(s, DSMX_CONTROL_COUNT)));
 	put(&said, "WORKER", number(s, script_pick(s, WORKERS)));
 	put(&said, "TIMEOUT_MS", number(s, 100));
 	put(&said, "WAIT", number(s, script_pick(s, 2)));
