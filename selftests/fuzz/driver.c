@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "fuzz.h"
@@ -73,12 +74,21 @@ static void on_signal(int sig)
 void __sanitizer_set_death_callback(void (*callback)(void));
 #endif
 
+/* A hang is a death: so long in its own time, as the machine may stand still; ten times that by the clock. */
+static void watch(unsigned seconds)
+{
+	const struct itimerval own = { .it_value = { .tv_sec = seconds } };
+
+	(void)setitimer(ITIMER_PROF, &own, NULL);
+	alarm(10 * seconds);
+}
+
 static void run(const uint8_t *bytes, size_t len)
 {
 	driver.len = len;
 	memcpy(driver.input, bytes, len);
 	driver.done++;
-	alarm(60); /* a hang is a death */
+	watch(60);
 	(void)LLVMFuzzerTestOneInput(driver.input, len);
 }
 
@@ -197,15 +207,22 @@ static void run_script(uint64_t *state, uint8_t *buf)
 	run(buf, len);
 }
 
+static uint64_t words_so_far(void)
+{
+	return fuzz_words + (fuzz_words_beside == NULL
+	                             ? 0
+	                             : __atomic_load_n(fuzz_words_beside, __ATOMIC_RELAXED));
+}
+
 static void run_random(void)
 {
 	uint64_t state = driver.seed;
-	uint64_t begin = fuzz_words, last = driver.done + driver.runs;
+	uint64_t begin = words_so_far(), last = driver.done + driver.runs;
 	uint8_t *buf = malloc(fuzz_target.len_max + 64);
 
 	if (buf == NULL)
 		abort();
-	while (fuzz_words - begin < driver.words || driver.done < last) {
+	while (words_so_far() - begin < driver.words || driver.done < last) {
 		/* A script is made anew, or a known one is damaged; of bytes, only the latter gets anywhere. */
 		if (fuzz_target.seed == NULL &&
 		    (driver.seed_count == 0 || fuzz_draw(&state) % 4 != 0))
@@ -265,11 +282,12 @@ int main(int argc, char **argv)
 	(void)signal(SIGABRT, on_signal);
 	(void)signal(SIGBUS, on_signal);
 	(void)signal(SIGALRM, on_signal);
+	(void)signal(SIGPROF, on_signal);
 	take_seeds();
 	for (int i = optind; i < argc; i++)
 		replay(argv[i]);
 	run_random();
-	alarm(0);
+	watch(0);
 	fprintf(stderr, "%s: %" PRIu64 " runs, ", fuzz_target.name, driver.done);
 	free(driver.input);
 	for (uint32_t i = 0; i < driver.seed_count; i++)

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 uint64_t fuzz_words;
+const uint64_t *fuzz_words_beside;
 bool fuzz_concurrent;
 
 uint64_t script_value(struct script *s, uint64_t now, uint64_t size)

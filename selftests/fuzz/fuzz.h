@@ -33,6 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Words mutated so far; printed at the end. */
 extern uint64_t fuzz_words;
+/* Those of the process that writes at the same time, which grow meanwhile. NULL: there is none. */
+extern const uint64_t *fuzz_words_beside;
 /* Another process is to write at the same time; set by the driver. */
 extern bool fuzz_concurrent;
 

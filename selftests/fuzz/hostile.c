@@ -67,6 +67,7 @@ static void start_writing(void)
 {
 	hot = mmap(NULL, sizeof(*hot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	FUZZ_CHECK(hot != MAP_FAILED);
+	fuzz_words_beside = &hot->words;
 	(void)atexit(end_writing);
 }
 
