@@ -81,7 +81,7 @@ static struct seen see(uint64_t session, uint32_t worker)
 	return seen;
 }
 
-/* Until @worker is seen in @state, for five seconds. */
+/* Until @worker is seen in @state, or for long. */
 static bool comes_to(uint64_t session, uint32_t worker, const char *state)
 {
 	uint64_t deadline_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
@@ -115,7 +115,7 @@ static bool serves_until(struct dsmx_session *session, uint32_t worker, const ch
 	struct dsmx_error err;
 
 	while (strcmp(see(session->id, worker).state, state) != 0 && dx_now_ns() < deadline_ns)
-		if (run_one(session, harness_hang_ms(), &err) != 0) {
+		if (run_one(session, 5000, &err) != 0) {
 			printf("# %s\n", err.message);
 			return false;
 		}
@@ -633,6 +633,35 @@ TEST(control_supervisor_stopped,
 	CHECK_EQ(steer(session, 0, DSMX_CONTROL_THAW, 0, false, &err), -ETIMEDOUT);
 	CHECK_EQ(kill(session->supervisor.pid, SIGCONT), 0);
 	CHECK_EQ(steer(session, 0, DSMX_CONTROL_THAW, 0, false, &err), 0);
+	dsmx_session_close(session);
+}
+
+/* A supervisor that is stopped reaps nobody: so the moment lasts. */
+TEST(control_dying,
+     "a worker that is dead and not reaped yet is seen to be dying, the other is not")
+{
+	struct dsmx_session_options options;
+	struct dsmx_session *session;
+	uint64_t deadline_ns;
+	int pid, pidfd;
+
+	CHECK_EQ(open_session(2, &options, &session), 0);
+	CHECK(comes_to(session->id, 1, "READY"));
+	CHECK(!see(session->id, 1).worker.dying);
+	pid = dsmx_session_worker_pid(session, 1);
+	pidfd = dx_pidfd_open(pid);
+	CHECK_EQ(kill(session->supervisor.pid, SIGSTOP), 0);
+	CHECK_EQ(kill(pid, SIGKILL), 0);
+	CHECK(ends_soon(pidfd));
+	CHECK_EQ(close(pidfd), 0);
+	CHECK(see(session->id, 1).worker.dying);
+	CHECK(!see(session->id, 0).worker.dying);
+	CHECK_EQ(kill(session->supervisor.pid, SIGCONT), 0);
+	deadline_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
+	while (see(session->id, 1).worker.dying && dx_now_ns() < deadline_ns)
+		;
+	CHECK(!see(session->id, 1).worker.dying);
+	CHECK(serves_until(session, 1, "READY"));
 	dsmx_session_close(session);
 }
 

@@ -43,6 +43,7 @@ struct dsmx_worker_status {
 		state; /* "SPAWNING", "STARTING", "READY", "DRAINING", "STOPPING", "EXITED", "BACKOFF",
 	                      "FAILED", or "NONE" before the first */
 	bool frozen;
+	bool dying; /* its streams have ended, and the kernel takes back its memory: some 80 ms a GiB */
 	int pid;                 /* 0: there is none now */
 	uint64_t epoch;          /* of its last incarnation */
 	uint32_t restarts;       /* incarnations after the first */

@@ -95,19 +95,23 @@ static void count_queries(struct seen *seen)
 		dx_segment_close(&page);
 }
 
-/* What a process holds in memory, its part of shared memory included, where no cgroup counts it. */
-static uint64_t resident_bytes(int pid)
+/*
+ * What a process holds in memory, its part of shared memory included. One that has no address space any more is dying:
+ * its death shows in its liveness words, and nothing else in it goes on; of that its supervisor hears in the end only.
+ */
+static uint64_t resident_bytes(int pid, bool *ret_dying)
 {
-	unsigned long long pages = 0;
+	unsigned long long mapped, pages = 0;
 	char path[32];
 	FILE *file;
 
+	*ret_dying = false;
 	(void)snprintf(path, sizeof(path), "/proc/%d/statm", pid);
-	file = fopen(path, "re");
+	file = pid > 0 ? fopen(path, "re") : NULL;
 	if (file == NULL)
 		return 0;
-	if (fscanf(file, "%*u %llu", &pages) != 1)
-		pages = 0;
+	if (fscanf(file, "%llu %llu", &mapped, &pages) == 2)
+		*ret_dying = mapped == 0;
 	(void)fclose(file);
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
@@ -116,6 +120,7 @@ static void fill_worker(struct seen *seen, uint32_t index)
 {
 	const struct dx_status_worker *from = &seen->status.worker[index];
 	struct dx_cgroup_leaf leaf;
+	uint64_t resident;
 
 	dx_cgroup_leaf_init(&leaf);
 	if (from->leaf[0] != '\0')
@@ -138,8 +143,9 @@ static void fill_worker(struct seen *seen, uint32_t index)
 		.exit_usage = from->exit_usage,
 	};
 	dx_cgroup_leaf_read(&leaf, &seen->workers[index].usage);
-	if (seen->workers[index].usage.memory_bytes == 0 && seen->workers[index].pid > 0)
-		seen->workers[index].usage.memory_bytes = resident_bytes(from->pid);
+	resident = resident_bytes(seen->workers[index].pid, &seen->workers[index].dying);
+	if (seen->workers[index].usage.memory_bytes == 0) /* no cgroup counts it */
+		seen->workers[index].usage.memory_bytes = resident;
 }
 
 static int read_status(struct seen *seen, const struct dx_message *lines, int supervisor)

@@ -124,7 +124,7 @@ static void print_worker(const struct ps_look *look, const struct dsmx_session_s
 	bool has_memory = w->usage.memory_bytes > 0 || w->usage.memory_peak_bytes > 0;
 	char memory[16], limit[16], cpu[16], queries[24], state[24];
 
-	snprintf(state, sizeof(state), "%s%s", w->state, w->frozen ? "*" : "");
+	snprintf(state, sizeof(state), "%s%s", w->dying ? "dying" : w->state, w->frozen ? "*" : "");
 	snprintf(queries, sizeof(queries), "%" PRId64, w->queries);
 	fprintf(out, "  w%-2u %-9s %7d %5" PRIu64 " %5s %5s %6s %7s %8u  ", w->worker, state,
 	        w->pid, w->epoch, has_memory ? size_text(w->usage.memory_bytes, memory) : "-",

@@ -43,9 +43,10 @@ static void print_queries(int64_t queries)
 
 static void print_worker(const struct dsmx_worker_status *w)
 {
-	printf("{\"worker\":%u,\"state\":\"%s\",\"frozen\":%s,\"pid\":%d,\"epoch\":%" PRIu64
+	printf("{\"worker\":%u,\"state\":\"%s\",\"frozen\":%s,\"dying\":%s,\"pid\":%d,\"epoch\":%" PRIu64
 	       ",\"restarts\":%u,",
-	       w->worker, w->state, w->frozen ? "true" : "false", w->pid, w->epoch, w->restarts);
+	       w->worker, w->state, w->frozen ? "true" : "false", w->dying ? "true" : "false",
+	       w->pid, w->epoch, w->restarts);
 	print_text("cgroup", w->cgroup);
 	if (w->memory_max != 0)
 		printf(",\"memory_max_bytes\":%" PRIu64 ",", w->memory_max);
