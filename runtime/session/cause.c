@@ -5,7 +5,7 @@
  * A stream that broke says that its producer is dead, or was cancelled: symptoms. Within 100 ms the cause is
  * known: the earliest error of an operator, or the supervisor's verdict on a worker. The verdict follows the kernel's
  * notice, and that the tearing down of the worker's memory, some 80 ms for each GiB, where its streams broke at once:
- * so a process that is dead and not yet gone is waited for longer. If the cause is a death, the
+ * so for a process that is dead and not yet gone they begin when it is. If the cause is a death, the
  * caller allowed it and has received no row, the whole query runs again under a new id; rows of the old one
  * cannot be mistaken for rows of the new. It waits a little for the worker's successor, as a query that starts
  * does, and runs on those that there are.
@@ -19,11 +19,29 @@
 #define GONE_NS     (10 * DX_NS_PER_S)
 #define RETRIES_MAX 3
 
+/* Does the kernel still tear down a process that this query was dealt to, or is it about to be found out? */
+static bool is_going(const struct dsmx_query *q)
+{
+	const struct dsmx_session *s = q->session;
+
+	for (uint32_t i = 0; i < q->placements && s->is_member; i++) {
+		uint32_t peer = q->placement[i];
+		int pidfd = s->member.pidfds[peer];
+
+		if (dx_mesh_epoch(s->mesh, peer) == q->epochs[i] && pidfd >= 0 &&
+		    (!dx_mesh_alive(s->mesh, peer) || dx_suspects_are(s, peer)) &&
+		    dx_pidfd_wait(pidfd, 0) != 0)
+			return true;
+	}
+	return false;
+}
+
 void dx_query_failing(struct dsmx_query *q)
 {
 	q->state = DX_QUERY_FAILING;
 	q->failed_ns = dx_now_ns();
 	q->cause_deadline_ns = q->failed_ns + CAUSE_NS;
+	q->gone = !is_going(q);
 	q->stats.failed_ns = q->failed_ns - q->start_ns;
 }
 
@@ -72,28 +90,14 @@ static bool find_verdict(struct dsmx_query *q)
 	return true;
 }
 
-/* Does the kernel still tear down a process that this query was dealt to, or is it about to be found out? */
-static bool is_going(const struct dsmx_query *q)
-{
-	const struct dsmx_session *s = q->session;
-
-	for (uint32_t i = 0; i < q->placements && s->is_member; i++) {
-		uint32_t peer = q->placement[i];
-		int pidfd = s->member.pidfds[peer];
-
-		if (dx_mesh_epoch(s->mesh, peer) == q->epochs[i] && pidfd >= 0 &&
-		    (!dx_mesh_alive(s->mesh, peer) || dx_suspects_are(s, peer)) &&
-		    dx_pidfd_wait(pidfd, 0) != 0)
-			return true;
-	}
-	return false;
-}
-
-/* @now_ns is past the deadline: is there reason to wait on? */
+/* @now_ns is past the deadline: is there reason to wait on? The end of who was going begins a last 100 ms. */
 static bool wait_on(struct dsmx_query *q, uint64_t now_ns)
 {
-	if (now_ns - q->start_ns >= q->stats.failed_ns + GONE_NS || !is_going(q))
+	bool going = is_going(q);
+
+	if (now_ns - q->failed_ns >= GONE_NS || (q->gone && !going))
 		return false;
+	q->gone = !going;
 	q->cause_deadline_ns = now_ns + CAUSE_NS;
 	return true;
 }

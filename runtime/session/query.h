@@ -34,6 +34,7 @@ struct dsmx_query {
 	uint64_t deadline_ns;
 	uint64_t failed_ns; /* when its stream broke */
 	uint64_t cause_deadline_ns;
+	bool gone; /* nobody was going, when that was set */
 	struct dsmx_error error;
 	struct dsmx_query_stats stats; /* the leader's own fields */
 	const struct dsmx_leaf *leaves;
