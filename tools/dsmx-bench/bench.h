@@ -37,6 +37,7 @@ struct bench_series {
 struct bench {
 	uint32_t rounds;
 	bool json;
+	bool alone;    /* without other queues */
 	bool anywhere; /* it does not matter where the processors are: no round is dropped */
 	uint32_t workers;
 	bool workers_given;

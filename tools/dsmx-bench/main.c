@@ -37,7 +37,7 @@ static const struct command commands[] = {
 	{ "trace", "what probes cost, set and not set", trace_round },
 };
 
-enum option { OPT_ROUNDS, OPT_JSON, OPT_WORKERS, OPT_PAGES, OPT_URGENT };
+enum option { OPT_ROUNDS, OPT_JSON, OPT_WORKERS, OPT_PAGES, OPT_ALONE, OPT_URGENT };
 
 static const struct args_option options[] = {
 	[OPT_ROUNDS] = { "rounds", 'n', "N", "measure N times (20; at most 200)" },
@@ -46,6 +46,7 @@ static const struct args_option options[] = {
 	                  "of startstream and exchange (2), session (0 to 8)" },
 	[OPT_PAGES] = { "pages", 'p', "KIND",
 	                "of their memory: auto, hugetlb, collapsed, small (auto)" },
+	[OPT_ALONE] = { "alone", 0, NULL, "ring beside a bare copy, without other queues" },
 	[OPT_URGENT] = { "urgent", 0, NULL, "before other work here (root; not from a shell)" },
 	{ 0 },
 };
@@ -143,6 +144,9 @@ int main(int argc, char **argv)
 			break;
 		case OPT_JSON:
 			bench.json = true;
+			break;
+		case OPT_ALONE:
+			bench.alone = true;
 			break;
 		case OPT_URGENT:
 			r = be_urgent();

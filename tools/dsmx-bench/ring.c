@@ -151,7 +151,7 @@ static int measure(struct bench *bench, size_t bytes, bool each)
 		return r;
 	snprintf(name, sizeof(name), "ring/%zu%s", bytes, each ? "/each" : "");
 	bench_add(bench, name, "GB/s", result[0], limit);
-	for (size_t i = 0; r == 0 && !each && peers[i] != NULL; i++) {
+	for (size_t i = 0; r == 0 && !each && !bench->alone && peers[i] != NULL; i++) {
 		r = peer_run(peers[i], bench->pages, bytes, flow.frames, &limit);
 		snprintf(name, sizeof(name), "ring/%zu : %s", bytes, peers[i]->name);
 		if (r == 0)
