@@ -96,12 +96,7 @@ static void write_lines(FILE *to, const struct trace_options *options,
 			event_json(to, &events->list[i]);
 	if (options->format == FORMAT_CSV)
 		return;
-	fputs("{\"type\":\"lost\"", to);
-	for (int i = 0; i < SS_LOSS_COUNT; i++)
-		fprintf(to, ",\"%s\":%" PRIu64, loss_names[i], sum->losses[i]);
-	fprintf(to,
-	        ",\"misses\":%" PRIu64 ",\"abandoned\":%" PRIu64 ",\"under_way\":%" PRIu64 "}\n",
-	        sum->misses, sum->abandoned, sum->under_way);
+	source_json_losses(to, sum);
 }
 
 /* By when it began: a stream, unlike other events, is heard of when it is read. */

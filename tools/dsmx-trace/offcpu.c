@@ -152,7 +152,10 @@ int offcpu_main(const struct trace_options *options)
 		if (rows.count > 0)
 			qsort(rows.list, rows.count, sizeof(*rows.list), by_time);
 		write_rows(to, options->format, &rows);
-		source_print_losses(options->format == FORMAT_TEXT ? to : stderr, &sum);
+		if (options->format == FORMAT_JSON)
+			source_json_losses(to, &sum);
+		else
+			source_print_losses(options->format == FORMAT_TEXT ? to : stderr, &sum);
 	}
 	if (to == NULL || (to != stdout && fclose(to) != 0)) {
 		fprintf(stderr, "dsmx-trace: %s: %s\n", options->output, strerror(errno));

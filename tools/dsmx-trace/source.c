@@ -95,6 +95,16 @@ void source_print_losses(FILE *to, const struct source_sum *sum)
 		fputs("nothing was lost\n", to);
 }
 
+void source_json_losses(FILE *to, const struct source_sum *sum)
+{
+	fputs("{\"type\":\"lost\"", to);
+	for (int i = 0; i < SS_LOSS_COUNT; i++)
+		fprintf(to, ",\"%s\":%" PRIu64, loss_names[i], sum->losses[i]);
+	fprintf(to,
+	        ",\"misses\":%" PRIu64 ",\"abandoned\":%" PRIu64 ",\"under_way\":%" PRIu64 "}\n",
+	        sum->misses, sum->abandoned, sum->under_way);
+}
+
 /* --- a recorded file ------------------------------------------------------------------------------------------------ */
 
 static void add(struct ss_hist *h, uint64_t ns)

@@ -55,6 +55,8 @@ extern const char *const probe_names[DSMX_PROBE_COUNT];
 void source_phases(const struct source_sum *sum, struct dsmx_phases *ret_phases);
 /* What was not seen, a line for each cause that there was; "nothing was lost" if none. */
 void source_print_losses(FILE *to, const struct source_sum *sum);
+/* The same as an object on a line, with those that there was none of. */
+void source_json_losses(FILE *to, const struct source_sum *sum);
 
 /* Does the stream of this event have all its stamps? Its phases, then. */
 bool event_phases(const struct ss_event *event, uint64_t ret_ns[DSMX_STREAM_PHASES]);

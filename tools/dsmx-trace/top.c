@@ -62,14 +62,29 @@ static void arrange(struct top *top)
 
 /* --- drawing ------------------------------------------------------------------------------------------------------ */
 
+/* How many columns there is room for: half a number tells something else. */
+static int columns_that_fit(const struct view *view, int columns)
+{
+	int count = 0, x = 0;
+
+	for (int c = 0; c < view->column_count; c++) {
+		x += view->columns[c].width;
+		if (x > columns)
+			break;
+		x++;
+		count++;
+	}
+	return count > 0 ? count : 1;
+}
+
 static void draw_row(const struct top *top, const struct view_row *row, int y, int columns,
                      bool chosen)
 {
-	int x = 0;
+	int x = 0, count = columns_that_fit(&top->view, columns);
 
 	if (chosen)
 		attron(A_BOLD | A_UNDERLINE);
-	for (int c = 0; c < top->view.column_count && x < columns; c++) {
+	for (int c = 0; c < count; c++) {
 		const struct view_column *column = &top->view.columns[c];
 
 		mvprintw(y, x, column->left ? "%-*.*s" : "%*.*s", column->width, column->width,
@@ -97,7 +112,8 @@ static void say_head(const struct top *top, FILE *to)
 		fprintf(to, " > %s", peer_name((uint32_t)s->peer, name));
 	if (top->paused)
 		fputs("  [paused]", to);
-	fprintf(to, ": %u sessions, %" PRIu64 " StartStreams", top->sessions.count, phases.streams);
+	fprintf(to, ": %u session%s, %" PRIu64 " StartStreams", top->sessions.count,
+	        top->sessions.count == 1 ? "" : "s", phases.streams);
 	if (phases.streams > 0)
 		fprintf(to, ", p50 %s, p99 %s",
 		        hist_time(hist_quantile(phases.buckets[DSMX_STREAM_TOTAL],
@@ -145,15 +161,16 @@ static void keep_in_sight(struct top *top, int room)
 static void draw(struct top *top)
 {
 	const struct view *view = &top->view;
-	int lines, columns, y = 3, x = 0, matching = 0;
+	int lines, columns, y = 3, x = 0, matching = 0, count;
 
 	getmaxyx(stdscr, lines, columns);
+	count = columns_that_fit(view, columns);
 	keep_in_sight(top, lines - 4);
 	erase();
 	draw_head(top, columns);
 	attron(A_REVERSE);
 	mvhline(2, 0, ' ', columns);
-	for (int c = 0; c < view->column_count && x < columns; c++) {
+	for (int c = 0; c < count; c++) {
 		const struct view_column *column = &view->columns[c];
 
 		mvprintw(2, x, column->left ? "%-*s" : "%*s", column->width, column->name);
