@@ -1,48 +1,7 @@
 #!/bin/sh
 # trace_flight_test.sh: the flight recorder: off until somebody wants it, bounded, and readable when its process is dead.
-set -u
-top=${DSMX_TOP:-$(cd "$(dirname "$0")/.." && pwd)}
-build=${DSMX_BUILD:-$top/build/release}
-dsmx=$build/dsmx
-trace=$build/dsmx-trace
-dir=$(mktemp -d)
-number=0
-query='SELECT o_orderpriority, count(*) FROM orders, lineitem WHERE o_orderkey = l_orderkey GROUP BY o_orderpriority'
+. "$(dirname "$0")/trace_lib.sh"
 
-running=
-finish() {
-	[ -z "$running" ] || kill "$running" 2>/dev/null
-	rm -rf "$dir"
-}
-trap finish EXIT
-
-point() { # CODE NAME CLAIM
-	number=$((number + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $number - $2: $3"
-	else
-		sed 's/^/# /' "$dir/said" 2>/dev/null | tail -n 20
-		echo "not ok $number - $2: $3"
-	fi
-}
-skip() { number=$((number + 1)); echo "ok $number - $1: $2 # SKIP $3"; }
-
-# A session that goes on until it is killed; its rows have begun to come.
-start() { # VARIABLE=VALUE...
-	env "$@" "$dsmx" run -q -w 2 --repeat 1000000 --data "$dir" "$query" >/dev/null 2>&1 &
-	running=$!
-	for _ in $(seq 200); do
-		"$trace" stat -p $running -w leader --format csv 2>/dev/null | awk -F, 'NR == 2 && $6 > 50 { found = 1 } END { exit !found }' &&
-			return 0
-		sleep 0.05
-	done
-	return 1
-}
-stop() {
-	kill "$running" 2>/dev/null
-	wait "$running" 2>/dev/null
-	running=
-}
 # Wait until the recorders have so many events in all.
 await() { # EVENTS
 	for _ in $(seq 200); do
@@ -54,7 +13,7 @@ await() { # EVENTS
 	return 1
 }
 
-"$dsmx" gen tpch --scale 0.001 -o "$dir/data" >/dev/null 2>&1 && mv "$dir"/data/* "$dir" || exit 1
+make_tables || exit 1
 echo 1..7
 
 start DSMX_FLIGHT=0

@@ -1,46 +1,9 @@
 #!/bin/sh
 # trace_test.sh: dsmx-trace as its users meet it: every format read by somebody else's reader, exit codes, the live
 # table in a terminal, and with leave to use BPF exact counts, recordings, and nothing left behind by SIGKILL.
-set -u
-top=${DSMX_TOP:-$(cd "$(dirname "$0")/.." && pwd)}
-build=${DSMX_BUILD:-$top/build/release}
-dsmx=$build/dsmx
-trace=$build/dsmx-trace
-dir=$(mktemp -d)
-number=0
-query='SELECT o_orderpriority, count(*) FROM orders, lineitem WHERE o_orderkey = l_orderkey GROUP BY o_orderpriority'
+. "$(dirname "$0")/trace_lib.sh"
 
-running=
-finish() {
-	[ -z "$running" ] || kill "$running" 2>/dev/null
-	rm -rf "$dir"
-}
-trap finish EXIT
-
-ok() { number=$((number + 1)); echo "ok $number - $1: $2"; }
-not_ok() { number=$((number + 1)); sed 's/^/# /' "$dir/said" 2>/dev/null | head -n 20; echo "not ok $number - $1: $2"; }
-skip() { number=$((number + 1)); echo "ok $number - $1: $2 # SKIP $3"; }
-point() { if [ "$1" = 0 ]; then ok "$2" "$3"; else not_ok "$2" "$3"; fi; }
-
-# A session that goes on until it is killed.
-start() { # WORKERS
-	"$dsmx" run -q -w "$1" --repeat 1000000 --data "$dir" "$query" >/dev/null 2>"$dir/session.err" &
-	running=$!
-	for _ in $(seq 200); do
-		# The header, the leader, the workers; and rows have come.
-		"$trace" stat -p $running --format csv >"$dir/up" 2>/dev/null && [ "$(wc -l <"$dir/up")" = $(($1 + 2)) ] &&
-			[ "$(awk -F, 'NR == 2 { print $6 }' "$dir/up")" -gt 0 ] && return 0
-		sleep 0.05
-	done
-	return 1
-}
-stop() {
-	kill "$running" 2>/dev/null
-	wait "$running" 2>/dev/null
-	running=
-}
-
-"$dsmx" gen tpch --scale 0.001 -o "$dir/data" >/dev/null 2>&1 && mv "$dir"/data/* "$dir" || exit 1
+make_tables || exit 1
 
 # What OpenMetrics asks for: a TYPE before its samples, names and labels of its grammar, counters that end with _total,
 # buckets that grow to +Inf and to the count, and EOF once, last.
@@ -84,7 +47,7 @@ echo 1..19
 	[ "$(readelf -n "$build/libdsmx.so" 2>/dev/null | grep -c 'Provider: dsmx')" = "$probes" ]
 point $? trace_list 'list names every probe, and the library has a note for each'
 
-start 2
+start
 point $? trace_finds 'a session is found by its leader'\''s process'
 
 if command -v jq >/dev/null; then
@@ -259,7 +222,7 @@ if bpf trace_html 'the page is well-formed, complete in itself, and has a bar fo
 fi
 
 if bpf trace_late 'processes that run already are traced as well, for as long as asked'; then
-	start 2
+	start
 	"$trace" hist -k -p $running -d 0.5 --format csv --phase total >"$dir/said" 2>&1 &&
 		[ "$(awk -F, '$2 == "total" { n += $4 } END { print n + 0 }' "$dir/said")" -gt 0 ]
 	point $? trace_late 'processes that run already are traced as well, for as long as asked'
@@ -268,7 +231,7 @@ fi
 
 # Semaphores in a running process are as they were before: nobody traces it.
 if bpf trace_killed 'a tracer that is killed leaves no probe: what runs on is not slowed, and the next one counts all'; then
-	start 2
+	start
 	# In a whole run there is a witness, who has some of them raised all the time.
 	before=$(DSMX_PID=$running DSMX_LIB=$build/libdsmx.so sh "$top/selftests/trace_semaphores.sh")
 	watch follow --all -d 60

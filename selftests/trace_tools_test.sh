@@ -1,35 +1,16 @@
 #!/bin/sh
 # trace_tools_test.sh: what dsmx-trace and the library's probes are to other people's programs: bpftrace and perf hit the
 # same probes, promtool, Python and Chromium read what is written, three shells complete the command line.
-set -u
-top=${DSMX_TOP:-$(cd "$(dirname "$0")/.." && pwd)}
-build=${DSMX_BUILD:-$top/build/release}
-dsmx=$build/dsmx
-trace=$build/dsmx-trace
+. "$(dirname "$0")/trace_lib.sh"
 lib=$(readlink -f "$build/libdsmx.so")
-dir=$(mktemp -d)
-number=0
-query='SELECT o_orderpriority, count(*) FROM orders, lineitem WHERE o_orderkey = l_orderkey GROUP BY o_orderpriority'
 
-running=
 event=
 finish() {
 	[ -z "$event" ] || perf probe -q -d "$event" 2>/dev/null
 	[ -z "$running" ] || kill "$running" 2>/dev/null
 	rm -rf "$dir"
 }
-trap finish EXIT
 
-point() { # CODE NAME CLAIM
-	number=$((number + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $number - $2: $3"
-	else
-		sed 's/^/# /' "$dir/said" 2>/dev/null | tail -n 20
-		echo "not ok $number - $2: $3"
-	fi
-}
-skip() { number=$((number + 1)); echo "ok $number - $1: $2 # SKIP $3"; }
 # Is the program there? Else the point is skipped.
 needs() { # PROGRAM NAME CLAIM
 	command -v "$1" >/dev/null && return 0
@@ -42,13 +23,7 @@ may_probe() { # NAME CLAIM
 	return 1
 }
 
-"$dsmx" gen tpch --scale 0.001 -o "$dir/data" >/dev/null 2>&1 && mv "$dir"/data/* "$dir" || exit 1
-"$dsmx" run -q -w 2 --repeat 1000000 --data "$dir" "$query" >/dev/null 2>&1 &
-running=$!
-for _ in $(seq 200); do
-	"$trace" stat -p $running -w leader --format csv 2>/dev/null | awk -F, 'NR == 2 && $6 > 0 { found = 1 } END { exit !found }' && break
-	sleep 0.05
-done
+make_tables && start || exit 1
 session=$("$trace" stat -p $running -w leader --format csv | awk -F, 'NR == 2 { print $2 }')
 probes=$(grep -c '^	X(' "$top/include/dsmx/trace.h")
 
@@ -220,8 +195,15 @@ fi
 claim='filters: one worker, one stream; what a command cannot do is said'
 "$trace" stat -p $running -w 1 --format csv >"$dir/said" && [ "$(wc -l <"$dir/said")" = 2 ] && grep -q ',worker 1,' "$dir/said" &&
 	"$trace" hist -S 1 >"$dir/said" 2>&1
-[ $? = 2 ] && "$trace" flight -p $running --on >/dev/null && sleep 0.1 && "$trace" flight -p $running --off >/dev/null &&
-	"$trace" flight -p $running -S '2.0>0' --format csv 2>/dev/null | awk -F, 'NR > 1 { n++; if ($9 "." $10 ">" $11 != "2.0>0") bad = 1 } END { exit bad || n < 5 }'
+usage=$?
+"$trace" flight -p $running --on >/dev/null
+for _ in $(seq 200); do
+	"$trace" flight -p $running -S '2.0>0' --format csv >"$dir/events" 2>/dev/null
+	[ "$(wc -l <"$dir/events")" -le 5 ] || break
+	sleep 0.05
+done
+"$trace" flight -p $running --off >/dev/null
+[ $usage = 2 ] && awk -F, 'NR > 1 { n++; if ($9 "." $10 ">" $11 != "2.0>0") bad = 1 } END { exit bad || n < 5 }' "$dir/events"
 point $? trace_filters "$claim"
 
 words='top stat hist flight follow'
