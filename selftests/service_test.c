@@ -389,7 +389,7 @@ TEST(service_cancel_without_slot, "a CANCEL that finds no slot is said as soon a
 		key.exchange = 99; /* to be refused */
 		CHECK_EQ(dx_rx_open(leader(&f), f.producer, &key, false, &rx[i], NULL), 0);
 	}
-	dx_client_cancel(f.query, f.query->procedures[0].rel, 1);
+	dx_cancel_partition(f.query, f.query->procedures[0].rel, 1);
 	CHECK(f.c.processes[0].service->unsaid > 0);
 	settle(&f.c);
 	for (uint32_t i = 0; i < SIMULATED_SLOTS; i++)

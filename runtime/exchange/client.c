@@ -7,9 +7,8 @@
  * a view of the producer's memory, held by a lease until the next poll, or longer if somebody retains it.
  *
  * An exchange that is never executed (a join whose other side was empty) says CANCEL for its partition when
- * it is freed, so that the producers do not keep rows for it. A process that executes a partition which the
- * exchange does not have is no consumer: it gets an empty stream that ends with the exchange's local
- * producers (the passive marker).
+ * it is freed, so that the producers do not keep rows for it (cancel.c). A process that executes a partition which the
+ * exchange does not have is no consumer: passive.c.
  */
 #include <stdlib.h>
 
@@ -127,64 +126,6 @@ static void end_rx(struct client_stream *s, uint32_t i)
 	s->open--;
 }
 
-static struct dx_stream_key key_of(const struct dx_query *query, const struct dsmx_rel *rel,
-                                   uint32_t task, uint32_t partition, uint32_t record)
-{
-	return (struct dx_stream_key){
-		.query = query->id,
-		.exchange = rel->exchange.number,
-		.task = task,
-		.partition = partition,
-		.partitions = rel->exchange.partitions,
-		.attempt = dx_rerun_attempt(query, rel->exchange.number, task),
-		.record = record,
-		.plan_hash = query->plan_hash,
-		.schema_hash = query->procedures[rel->exchange.number].schema_hash,
-	};
-}
-
-/* Say CANCEL to one producer task. False: every slot to its process is taken now, or it has no process. */
-static bool say_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
-                       uint32_t partition)
-{
-	struct dx_stream_key key = key_of(query, rel, task, partition, UINT32_MAX);
-	enum dx_rerun_state state = dx_rerun_state(query, rel->exchange.number, task);
-	struct dx_rx *rx;
-	int r;
-
-	if (state != DX_RERUN_THERE)
-		return state == DX_RERUN_REFUSED; /* a dead one needs no news */
-	r = dx_rx_open(query->service->mesh, dx_query_place(query, rel->exchange.number, task),
-	               &key, true, &rx, NULL);
-	if (r < 0)
-		return false;
-	if (query->procedures[rel->exchange.number].can_move)
-		dx_rerun_took(query, rel->exchange.number, task);
-	dx_rx_close(rx);
-	return true;
-}
-
-/* Kept until there is a slot: a producer that is not told keeps rows which nobody will read. */
-static void cancel_later(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
-                         uint32_t partition)
-{
-	struct dx_unsaid *u = malloc(sizeof(*u));
-
-	if (u == NULL)
-		return;
-	*u = (struct dx_unsaid){ .rel = rel, .task = task, .partition = partition };
-	dx_list_init(&u->link);
-	dx_list_append(&query->unsaid, &u->link);
-	query->service->unsaid++;
-}
-
-static void cancel_task(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
-                        uint32_t partition)
-{
-	if (!query->closing && !say_cancel(query, rel, task, partition))
-		cancel_later(query, rel, task, partition);
-}
-
 /* The process that task @task was dealt to is dead: wait for the leader, or that is the end. */
 static int await_move(struct client_stream *s, struct dsmx_cx *cx, uint32_t task,
                       enum dx_rerun_state state)
@@ -223,8 +164,8 @@ static int ask(struct client_stream *s, struct dsmx_cx *cx, uint32_t i)
 	if (state != DX_RERUN_THERE)
 		return await_move(s, cx, task, state);
 
-	struct dx_stream_key key = key_of(fragment->query, rel, task, s->partition,
-	                                  dx_record_index(mesh, fragment->record));
+	struct dx_stream_key key = dx_stream_key_of(fragment->query, rel, task, s->partition,
+	                                            dx_record_index(mesh, fragment->record));
 	int r;
 
 	key.filters = s->filters;
@@ -332,8 +273,8 @@ static void client_close(struct dsmx_stream *stream)
 			end_rx(s, i);
 		}
 		if (!s->asked[i]) /* who produces it, or will, keeps rows until it is told */
-			cancel_task(s->client->fragment->query, s->client->rel, s->first + i,
-			            s->partition);
+			dx_cancel_task(s->client->fragment->query, s->client->rel, s->first + i,
+			               s->partition);
 	}
 	dx_list_unlink(&s->link);
 	dx_frame_reader_free(s->reader);
@@ -341,54 +282,6 @@ static void client_close(struct dsmx_stream *stream)
 }
 
 static const struct dsmx_stream_ops client_stream_ops = { client_poll, client_close };
-
-/* --- the passive marker --------------------------------------------------------------------------------------------- */
-
-struct passive_stream {
-	struct dsmx_stream stream; /* must be first */
-	struct dx_passive passive;
-	struct dx_procedure *procedure;
-	const struct dsmx_rel *rel;
-};
-
-static int passive_poll(struct dsmx_stream *stream, struct dsmx_cx *cx,
-                        struct dsmx_batch *ret_batch)
-{
-	struct passive_stream *s = (struct passive_stream *)stream;
-
-	(void)ret_batch;
-	for (uint32_t t = 0; t < s->rel->exchange.producer_tasks; t++) {
-		if (s->procedure->producers[t] != NULL && s->procedure->producers[t]->running) {
-			s->passive.waker = cx->waker;
-			return -EAGAIN;
-		}
-	}
-	return 0;
-}
-
-static void passive_close(struct dsmx_stream *stream)
-{
-	dx_list_unlink(&((struct passive_stream *)stream)->passive.link);
-	free(stream);
-}
-
-static const struct dsmx_stream_ops passive_ops = { passive_poll, passive_close };
-
-static int execute_passive(struct client *c, struct dsmx_cx *cx, struct dsmx_stream **ret_stream)
-{
-	struct passive_stream *s = calloc(1, sizeof(*s));
-
-	if (s == NULL)
-		return dx_error(cx->err, -ENOMEM, "exchange %u: no memory",
-		                c->rel->exchange.number);
-	s->stream.ops = &passive_ops;
-	s->procedure = &c->fragment->query->procedures[c->rel->exchange.number];
-	dx_list_init(&s->passive.link);
-	dx_list_append(&s->procedure->passive, &s->passive.link);
-	s->rel = c->rel;
-	*ret_stream = &s->stream;
-	return 0;
-}
 
 /* --- the operator ----------------------------------------------------------------------------------------------------- */
 
@@ -464,7 +357,7 @@ static int client_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t
 	const struct dx_exchange *x = &c->rel->exchange;
 
 	if (partition >= x->partitions)
-		return execute_passive(c, cx, ret_stream);
+		return dx_passive_execute(c->fragment, c->rel, cx, ret_stream);
 	c->executed = true;
 	if (x->kind == DSMX_EXCHANGE_MERGE || x->sampled)
 		return open_merge(c, cx, partition, ret_stream);
@@ -497,42 +390,12 @@ void dx_client_moved(struct dx_query *query)
 	}
 }
 
-bool dx_client_cancel_again(struct dx_query *query)
-{
-	bool news = false;
-
-	dx_list_each(link, &query->unsaid)
-	{
-		struct dx_unsaid *u = DX_CONTAINER(link, struct dx_unsaid, link);
-
-		if (!query->closing && !say_cancel(query, u->rel, u->task, u->partition))
-			continue;
-		dx_list_unlink(&u->link);
-		free(u);
-		query->service->unsaid--;
-		news = true;
-	}
-	return news;
-}
-
-void dx_client_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32_t partition)
-{
-	const struct dx_exchange *x = &rel->exchange;
-
-	if (query->closing || partition >= x->partitions)
-		return;
-	for (uint32_t t = 0; t < x->producer_tasks; t++) {
-		if (dx_exchange_connects(x, t, partition))
-			cancel_task(query, rel, t, partition);
-	}
-}
-
 static void client_free(struct dsmx_operator *op)
 {
 	struct client *c = (struct client *)op;
 
 	if (!c->executed)
-		dx_client_cancel(c->fragment->query, c->rel, c->fragment->task);
+		dx_cancel_partition(c->fragment->query, c->rel, c->fragment->task);
 	free(c);
 }
 

@@ -241,14 +241,26 @@ void dx_service_drop_closed(struct dx_service *service);
 /* --- client.c --- */
 int dx_client_make(struct dx_exec_env *env, const struct dsmx_rel *rel,
                    struct dsmx_operator **ret_operator, struct dsmx_error *err) DX_MUST_CHECK;
-/* Say CANCEL for every stream that partition @partition of an exchange would have read. */
-void dx_client_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint32_t partition);
 /* Peer @peer died: what it had finished counts as taken. */
 void dx_client_lost(struct dx_query *query, uint32_t peer);
 /* There are moves: who waits for one asks again. */
 void dx_client_moved(struct dx_query *query);
+
+/* --- cancel.c --- */
+/* What a request names: a stream of task @task for a partition; @record is the consuming task's. */
+struct dx_stream_key dx_stream_key_of(const struct dx_query *query, const struct dsmx_rel *rel,
+                                      uint32_t task, uint32_t partition, uint32_t record);
+/* Say CANCEL for the stream of one task, or keep it until there is a slot. */
+void dx_cancel_task(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
+                    uint32_t partition);
+/* For every stream that partition @partition of an exchange would have read. */
+void dx_cancel_partition(struct dx_query *query, const struct dsmx_rel *rel, uint32_t partition);
 /* What found no slot before; when the query is closing, forget it. Returns whether anything was said. */
-bool dx_client_cancel_again(struct dx_query *query);
+bool dx_cancel_again(struct dx_query *query);
+
+/* --- passive.c --- */
+int dx_passive_execute(struct dx_fragment *fragment, const struct dsmx_rel *rel, struct dsmx_cx *cx,
+                       struct dsmx_stream **ret_stream) DX_MUST_CHECK;
 
 /* --- deal.c --- */
 /* Deal a batch out. 0; -EAGAIN: no room for all of it, the rest is in producer->stalled; else why not. */

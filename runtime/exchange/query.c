@@ -177,7 +177,7 @@ void dx_query_free(struct dx_query *q)
 {
 	q->closing = true;
 	free_procedures(q);
-	(void)dx_client_cancel_again(q);
+	(void)dx_cancel_again(q);
 	dx_record_drop(q->root_record);
 	if (!q->plan_taken)
 		dsmx_plan_free(q->plan);

@@ -84,7 +84,7 @@ static struct dx_procedure *find_procedure(struct dx_service *service, uint32_t 
 static void cancel_inputs(struct dx_query *q, const struct dsmx_rel *rel, uint32_t task)
 {
 	if (rel->kind == DX_REL_EXCHANGE) {
-		dx_client_cancel(q, rel, task);
+		dx_cancel_partition(q, rel, task);
 		return;
 	}
 	for (uint32_t i = 0; i < rel->input_count; i++)
@@ -302,7 +302,7 @@ static bool on_look(struct dx_source *source)
 
 	if (service->unsaid > 0)
 		dx_list_each(link, &service->queries) news |=
-			dx_client_cancel_again(DX_CONTAINER(link, struct dx_query, link));
+			dx_cancel_again(DX_CONTAINER(link, struct dx_query, link));
 	if (!service->sleeping)
 		return news;
 	service->sleeping = false;
