@@ -10,27 +10,6 @@
 
 /* --- one filter by itself ---------------------------------------------------------------------------------------- */
 
-static const struct dsmx_type types[] = {
-	{ .id = DSMX_BOOL },
-	{ .id = DSMX_INT8 },
-	{ .id = DSMX_INT16 },
-	{ .id = DSMX_INT32 },
-	{ .id = DSMX_INT64 },
-	{ .id = DSMX_UINT8 },
-	{ .id = DSMX_UINT16 },
-	{ .id = DSMX_UINT32 },
-	{ .id = DSMX_UINT64 },
-	{ .id = DSMX_FLOAT32 },
-	{ .id = DSMX_FLOAT64 },
-	{ .id = DSMX_DECIMAL, .precision = 15, .scale = 2 },
-	{ .id = DSMX_DECIMAL, .precision = 30, .scale = 2 },
-	{ .id = DSMX_DATE32 },
-	{ .id = DSMX_TIMESTAMP, .precision = 6 },
-	{ .id = DSMX_UTF8 },
-	{ .id = DSMX_LARGE_UTF8 },
-	{ .id = DSMX_BINARY },
-};
-
 /* Is there a row of @build with the keys of row @row of @probe? */
 static bool has_match(const struct table *build, const struct table *probe, uint32_t row)
 {
@@ -62,7 +41,7 @@ static uint32_t try_filter(bool *ok, uint32_t key_count, size_t bytes_max, uint6
 	uint32_t rows[512], at = 0, kept, false_ones = 0;
 
 	for (uint32_t k = 0; k < key_count; k++) {
-		key_types[k] = types[rows_below(&chance, DX_ARRAY_LEN(types))];
+		key_types[k] = every_type[rows_below(&chance, DX_ARRAY_LEN(every_type))];
 		fields[k] = (struct dsmx_field){ "key", key_types[k], true };
 	}
 	for (int s = 0; s < 2; s++) {
@@ -326,19 +305,19 @@ TEST(filter_types, "keys of every type: with filters the same rows come, and row
 		struct dsmx_session *session = open_engine(&options);
 
 		CHECK(session != NULL);
-		for (size_t t = 0; t < DX_ARRAY_LEN(types); t++) {
+		for (size_t t = 0; t < DX_ARRAY_LEN(every_type); t++) {
 			uint64_t dropped;
 
-			make_file("probe", types[t], 4000, 250, false, t);
-			make_file("build", types[t], 12, 250, false, t + 100);
+			make_file("probe", every_type[t], 4000, 250, false, t);
+			make_file("build", every_type[t], 12, 250, false, t + 100);
 			dropped =
 				compare(ok, session, t % 2 == 0 ? DSMX_JOIN_INNER : DSMX_JOIN_SEMI,
 			                t % 3 == 0, 3, NULL);
-			if (!*ok || (types[t].id != DSMX_BOOL && dropped == 0))
+			if (!*ok || (every_type[t].id != DSMX_BOOL && dropped == 0))
 				printf("# %u workers, type %zu, %llu dropped\n", worker_counts[w],
 				       t, (unsigned long long)dropped);
 			CHECK(*ok);
-			CHECK(types[t].id == DSMX_BOOL || dropped > 0 ||
+			CHECK(every_type[t].id == DSMX_BOOL || dropped > 0 ||
 			      getenv("DSMX_TINY") != NULL);
 		}
 		CHECK_EQ(count_late_parks(session), 0);
@@ -353,8 +332,8 @@ TEST(filter_kinds, "inner and semi joins filter, left and anti joins do not")
 	struct dsmx_session *session = open_engine(&options);
 
 	CHECK(session != NULL);
-	make_file("probe", types[4], 6000, 250, false, 1);
-	make_file("build", types[4], 9, 250, false, 2);
+	make_file("probe", every_type[4], 6000, 250, false, 1);
+	make_file("build", every_type[4], 9, 250, false, 2);
 	for (int kind = DSMX_JOIN_INNER; kind <= DSMX_JOIN_ANTI; kind++) {
 		bool legal = kind == DSMX_JOIN_INNER || kind == DSMX_JOIN_SEMI;
 
@@ -382,8 +361,8 @@ TEST(filter_saves,
 	char *text;
 
 	CHECK(session != NULL);
-	make_file("probe", types[4], 40000, 250, true, 1);
-	make_file("build", types[4], 100, 250, true, 1); /* keys 1 to 100 of 40000 */
+	make_file("probe", every_type[4], 40000, 250, true, 1);
+	make_file("build", every_type[4], 100, 250, true, 1); /* keys 1 to 100 of 40000 */
 	for (int on = 0; on < 2; on++) {
 		plan = join_plan(DSMX_JOIN_INNER, false, on == 1, 2);
 		CHECK_EQ(dsmx_query_start(session, plan, NULL, &query, &err), 0);
@@ -414,8 +393,8 @@ TEST(filter_rests, "a filter that drops nothing is hardly asked")
 	struct dsmx_query_stats stats;
 
 	CHECK(session != NULL);
-	make_file("probe", types[4], 300000, 250, true, 1);
-	make_file("build", types[4], 300000, 250, true, 1);
+	make_file("probe", every_type[4], 300000, 250, true, 1);
+	make_file("build", every_type[4], 300000, 250, true, 1);
 	for (int broadcast = 0; broadcast < 2; broadcast++) {
 		CHECK_EQ(compare(ok, session, DSMX_JOIN_SEMI, broadcast == 1, 2, &stats), 0);
 		CHECK(*ok);
@@ -436,9 +415,9 @@ TEST(filter_chain,
 	struct outcome o[2];
 
 	CHECK(session != NULL);
-	make_file("probe", types[4], 5000, 250, true, 1);
-	make_file("build", types[4], 3000, 250, true, 2);
-	make_file("small", types[4], 40, 250, true, 3);
+	make_file("probe", every_type[4], 5000, 250, true, 1);
+	make_file("build", every_type[4], 3000, 250, true, 2);
+	make_file("small", every_type[4], 40, 250, true, 3);
 	for (int on = 0; on < 2; on++) {
 		struct dsmx_plan *plan = plans[on] = plan_new();
 		struct dsmx_joinscan_side left = { rel_file(plan, "probe"), &key, 1, false };
@@ -480,8 +459,8 @@ TEST(filter_plan, "the switch is in the plan's bytes, and left out where it is u
 		size_t len, more_len;
 		char *text;
 
-		make_file("probe", types[4], 10, 250, true, 1);
-		make_file("build", types[4], 10, 250, true, 1);
+		make_file("probe", every_type[4], 10, 250, true, 1);
+		make_file("build", every_type[4], 10, 250, true, 1);
 		plan = join_plan(DSMX_JOIN_INNER, false, on == 1, 2);
 		CHECK(plan != NULL);
 		CHECK_EQ(dsmx_plan_encode(plan, &bytes, &len, NULL), 0);
@@ -515,8 +494,8 @@ TEST(filter_memory, "what was lent for filters is back when the query is closed"
 	struct dsmx_session *session = open_engine(&options);
 
 	CHECK(session != NULL);
-	make_file("probe", types[4], 20000, 250, true, 1);
-	make_file("build", types[4], 5000, 250, true, 1);
+	make_file("probe", every_type[4], 20000, 250, true, 1);
+	make_file("build", every_type[4], 5000, 250, true, 1);
 	for (int i = 0; i < 60; i++) {
 		struct dsmx_plan *plan = join_plan(DSMX_JOIN_INNER, false, true, 4);
 		struct dsmx_query *query;

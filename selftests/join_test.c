@@ -19,27 +19,6 @@ struct join_case {
 	struct dsmx_expr condition, args[2], *arg_list[2];
 };
 
-static const struct dsmx_type types[] = {
-	{ .id = DSMX_BOOL },
-	{ .id = DSMX_INT8 },
-	{ .id = DSMX_INT16 },
-	{ .id = DSMX_INT32 },
-	{ .id = DSMX_INT64 },
-	{ .id = DSMX_UINT8 },
-	{ .id = DSMX_UINT16 },
-	{ .id = DSMX_UINT32 },
-	{ .id = DSMX_UINT64 },
-	{ .id = DSMX_FLOAT32 },
-	{ .id = DSMX_FLOAT64 },
-	{ .id = DSMX_DECIMAL, .precision = 15, .scale = 2 },
-	{ .id = DSMX_DECIMAL, .precision = 30, .scale = 2 },
-	{ .id = DSMX_DATE32 },
-	{ .id = DSMX_TIMESTAMP, .precision = 6 },
-	{ .id = DSMX_UTF8 },
-	{ .id = DSMX_LARGE_UTF8 },
-	{ .id = DSMX_BINARY },
-};
-
 static const struct dsmx_type payload = { .id = DSMX_INT64 };
 
 /* Both sides: the keys, an int64 (also the condition's), a text; the left one's keys come last. */
@@ -176,7 +155,7 @@ static bool try_join(enum dsmx_join_kind kind, uint32_t keys, bool condition, ui
 	int ret;
 
 	for (uint32_t k = 0; k < keys; k++) {
-		left[k] = right[k] = types[rows_below(&chance, DX_ARRAY_LEN(types))];
+		left[k] = right[k] = every_type[rows_below(&chance, DX_ARRAY_LEN(every_type))];
 		if (left[k].id == DSMX_DECIMAL && rows_below(&chance, 2) == 0) {
 			left[k].precision = left[k].precision == 15 ? 30 : 15;
 			mixed = true;

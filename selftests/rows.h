@@ -225,6 +225,28 @@ static inline bool table_equal(const struct table *seen, const struct table *wan
 	return true;
 }
 
+/* A type of every kind, for keys and values. */
+static const struct dsmx_type every_type[] = {
+	{ .id = DSMX_BOOL },
+	{ .id = DSMX_INT8 },
+	{ .id = DSMX_INT16 },
+	{ .id = DSMX_INT32 },
+	{ .id = DSMX_INT64 },
+	{ .id = DSMX_UINT8 },
+	{ .id = DSMX_UINT16 },
+	{ .id = DSMX_UINT32 },
+	{ .id = DSMX_UINT64 },
+	{ .id = DSMX_FLOAT32 },
+	{ .id = DSMX_FLOAT64 },
+	{ .id = DSMX_DECIMAL, .precision = 15, .scale = 2 },
+	{ .id = DSMX_DECIMAL, .precision = 30, .scale = 2 },
+	{ .id = DSMX_DATE32 },
+	{ .id = DSMX_TIMESTAMP, .precision = 6 },
+	{ .id = DSMX_UTF8 },
+	{ .id = DSMX_LARGE_UTF8 },
+	{ .id = DSMX_BINARY },
+};
+
 /* --- a table as batches -------------------------------------------------------------------------------- */
 
 #define ROWS_COLUMNS 16

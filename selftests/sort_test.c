@@ -17,27 +17,6 @@ struct sort_case {
 	struct dsmx_rel rel, limit;
 };
 
-static const struct dsmx_type types[] = {
-	{ .id = DSMX_BOOL },
-	{ .id = DSMX_INT8 },
-	{ .id = DSMX_INT16 },
-	{ .id = DSMX_INT32 },
-	{ .id = DSMX_INT64 },
-	{ .id = DSMX_UINT8 },
-	{ .id = DSMX_UINT16 },
-	{ .id = DSMX_UINT32 },
-	{ .id = DSMX_UINT64 },
-	{ .id = DSMX_FLOAT32 },
-	{ .id = DSMX_FLOAT64 },
-	{ .id = DSMX_DECIMAL, .precision = 15, .scale = 2 },
-	{ .id = DSMX_DECIMAL, .precision = 30, .scale = 2 },
-	{ .id = DSMX_DATE32 },
-	{ .id = DSMX_TIMESTAMP, .precision = 6 },
-	{ .id = DSMX_UTF8 },
-	{ .id = DSMX_LARGE_UTF8 },
-	{ .id = DSMX_BINARY },
-};
-
 static int compare_rows(const void *a, const void *b, void *arg)
 {
 	const struct sort_case *c = arg;
@@ -83,7 +62,7 @@ static void make_case(struct sort_case *c, uint32_t keys, uint32_t rows, uint32_
 {
 	c->key_count = keys;
 	for (uint32_t k = 0; k < keys; k++) {
-		struct dsmx_type type = types[rows_below(chance, DX_ARRAY_LEN(types))];
+		struct dsmx_type type = every_type[rows_below(chance, DX_ARRAY_LEN(every_type))];
 
 		c->fields[k] = (struct dsmx_field){ "key", type, true };
 		c->keys[k] = (struct dsmx_sort_key){ k, rows_below(chance, 2) == 0,

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "base/compiler.h"
+#include "batch/value.h"
 #include "dsmx/batch.h"
 
 struct type_name {
@@ -76,6 +77,27 @@ size_t dsmx_type_width(struct dsmx_type type)
 bool dsmx_type_is_text(struct dsmx_type type)
 {
 	return type.id == DSMX_UTF8 || type.id == DSMX_LARGE_UTF8 || type.id == DSMX_BINARY;
+}
+
+bool dx_type_fits_int64(struct dsmx_type type)
+{
+	switch (type.id) {
+	case DSMX_INT8:
+	case DSMX_INT16:
+	case DSMX_INT32:
+	case DSMX_INT64:
+	case DSMX_UINT8:
+	case DSMX_UINT16:
+	case DSMX_UINT32:
+	case DSMX_DATE32:
+	case DSMX_TIMESTAMP:
+	case DSMX_TIMESTAMP_TZ:
+		return true;
+	case DSMX_DECIMAL:
+		return type.precision <= DSMX_DECIMAL_NARROW_DIGITS;
+	default:
+		return false;
+	}
 }
 
 bool dsmx_type_equal(struct dsmx_type a, struct dsmx_type b)

@@ -5,7 +5,10 @@
 #ifndef DX_BATCH_VALUE_H
 #define DX_BATCH_VALUE_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "dsmx/batch.h"
 
 struct dx_text {
 	const char *bytes;
@@ -20,5 +23,8 @@ union dx_value {
 	__int128 d; /* decimals, any precision */
 	struct dx_text text;
 };
+
+/* Does an int64 hold the values of a column of this type, in their order? */
+bool dx_type_fits_int64(struct dsmx_type type);
 
 #endif /* DX_BATCH_VALUE_H */

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/order.h"
+#include "batch/value.h"
 #include "exchange/dynamic_filter.h"
 
 _Static_assert(DSMX_LINE_BYTES % sizeof(uint64_t) == 0, "words are aligned");
@@ -99,7 +100,7 @@ static int read_filter(const struct dsmx_schema *schema, char *copy, size_t len,
 	for (uint32_t i = 0; i < from->key_count; i++)
 		if (from->columns[i] >= schema->field_count ||
 		    ((from->ranged >> i & 1) != 0 &&
-		     !dx_filter_ranges(schema->fields[from->columns[i]].type)))
+		     !dx_type_fits_int64(schema->fields[from->columns[i]].type)))
 			return -EBADMSG;
 	if (from->ranged >> from->key_count != 0)
 		return -EBADMSG;

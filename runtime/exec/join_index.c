@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "batch/value.h"
 #include "exec/large.h"
 
 /* A dense index may take so many values for each build row: 64 bytes of bits, what a hash table takes. */
@@ -92,28 +93,6 @@ static void load_integers(const struct dx_vector *vector, uint32_t count, int64_
 	default:
 		INTEGERS(int64_t);
 		break;
-	}
-}
-
-/* What load_integers() can load without loss of order. */
-static bool is_integer(struct dsmx_type type)
-{
-	switch (type.id) {
-	case DSMX_INT8:
-	case DSMX_INT16:
-	case DSMX_INT32:
-	case DSMX_INT64:
-	case DSMX_UINT8:
-	case DSMX_UINT16:
-	case DSMX_UINT32:
-	case DSMX_DATE32:
-	case DSMX_TIMESTAMP:
-	case DSMX_TIMESTAMP_TZ:
-		return true;
-	case DSMX_DECIMAL:
-		return type.precision <= DSMX_DECIMAL_NARROW_DIGITS;
-	default:
-		return false;
 	}
 }
 
@@ -207,7 +186,7 @@ int dx_join_index_init(struct dx_join_index *index, const struct dsmx_schema *sc
 		return -ENOMEM;
 	for (uint32_t i = 0; i < key_count; i++)
 		types[i] = schema->fields[columns[i]].type;
-	index->is_single_integer = may_be_dense && key_count == 1 && is_integer(types[0]);
+	index->is_single_integer = may_be_dense && key_count == 1 && dx_type_fits_int64(types[0]);
 	err = dx_keys_init(&index->keys, types, wide, key_count);
 	free(types);
 	if (err == 0)

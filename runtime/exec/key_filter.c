@@ -6,29 +6,9 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "batch/value.h"
 #include "exec/join_index.h"
 #include "exec/row_hash.h"
-
-bool dx_filter_ranges(struct dsmx_type type)
-{
-	switch (type.id) {
-	case DSMX_INT8:
-	case DSMX_INT16:
-	case DSMX_INT32:
-	case DSMX_INT64:
-	case DSMX_UINT8:
-	case DSMX_UINT16:
-	case DSMX_UINT32:
-	case DSMX_DATE32:
-	case DSMX_TIMESTAMP:
-	case DSMX_TIMESTAMP_TZ:
-		return true;
-	case DSMX_DECIMAL:
-		return type.precision <= DSMX_DECIMAL_NARROW_DIGITS;
-	default:
-		return false;
-	}
-}
 
 static bool has_value(const struct dsmx_column *column, uint32_t row)
 {
@@ -98,7 +78,7 @@ int dx_key_filter_init(struct dx_key_filter *filter, const struct dsmx_type *typ
 	*filter = (struct dx_key_filter){ .key_count = key_count };
 	for (uint32_t i = 0; i < key_count; i++) {
 		filter->columns[i] = columns[i];
-		filter->ranged |= (uint32_t)dx_filter_ranges(types[i]) << i;
+		filter->ranged |= (uint32_t)dx_type_fits_int64(types[i]) << i;
 		filter->least[i] = INT64_MAX;
 		filter->greatest[i] = INT64_MIN;
 	}

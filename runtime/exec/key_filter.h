@@ -45,9 +45,6 @@ struct dx_filter_hashes {
 	uint32_t room;
 };
 
-/* A type whose values dx_key_filter ranges over: those of dx_ipc_range(). */
-bool dx_filter_ranges(struct dsmx_type type);
-
 /*
  * An empty one for @rows build rows.
  *
