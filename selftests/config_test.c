@@ -172,7 +172,7 @@ TEST(config_apply, "each key goes to its field, and what the program has said st
 	remove_dirs();
 }
 
-TEST(config_numa, "NUMAPolicy= and NUMAMask= go to the session's options")
+TEST(config_numa, "NUMAPolicy=, NUMAMask= and the keys of disks go to the session's options")
 {
 	struct dsmx_session_options options = { .size = sizeof(options) };
 	struct dsmx_config *config;
@@ -186,13 +186,18 @@ TEST(config_numa, "NUMAPolicy= and NUMAMask= go to the session's options")
 	CHECK(options.numa_nodes == NULL);
 	dsmx_config_free(config);
 	options = (struct dsmx_session_options){ .size = sizeof(options) };
-	CHECK_EQ(dsmx_config_load(
-			 write_file("a.conf", "[Worker]\nNUMAPolicy=preferred\nNUMAMask=0 2-3\n"),
-			 &config, NULL),
+	CHECK_EQ(dsmx_config_load(write_file("a.conf",
+	                                     "[Worker]\nNUMAPolicy=preferred\nNUMAMask=0 2-3\n"
+	                                     "IOWeight=50\nIOReadBandwidthMax=/dev/vda 5M\n"
+	                                     "IOWriteBandwidthMax=/var/tmp 1G\n"),
+	                          &config, NULL),
 	         0);
 	dsmx_config_apply(config, &options);
 	CHECK_EQ(options.numa, DSMX_NUMA_AUTO);
 	CHECK_STR(options.numa_nodes, "0,2-3");
+	CHECK_EQ(options.worker_io_weight, 50);
+	CHECK_STR(options.worker_io_read_max, "/dev/vda 5M");
+	CHECK_STR(options.worker_io_write_max, "/var/tmp 1G");
 	dsmx_config_free(config);
 	remove_dirs();
 }
@@ -261,6 +266,8 @@ TEST(config_wrong, "what is wrong is said with file and line; what is unknown is
 		{ "[Worker]\nCPUQuota=2\n", "a.conf:2: CPUQuota=2 is not a share" },
 		{ "[Worker]\nRestart=maybe\n", "no, on-failure or always" },
 		{ "[Worker]\nIsolation=loose\n", "standard or strict" },
+		{ "[Worker]\nIOWeight=0\n", "a number" },
+		{ "[Worker]\nIOReadBandwidthMax=50M\n", "a path and bytes a second" },
 		{ "[Worker]\nNUMAPolicy=bind\n", "preferred or default" },
 		{ "[Worker]\nNUMAMask=all\n", "a list of memory nodes" },
 		{ "[Worker]\nWatchdogSec=1ms\n", "from 200ms on" },

@@ -5,6 +5,9 @@
  * This program is its own supervisor and worker.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -304,6 +307,107 @@ TEST(limits_hugetlb, "a worker that may reserve no huge pages takes others, and 
 	dsmx_session_close(session);
 }
 
+/* Nanoseconds that 4 MiB take, written past all caches to a file beside @beside by a process in @group; 0: it could not. */
+static uint64_t time_write(const char *beside, const char *group)
+{
+	static const size_t bytes = 4U << 20;
+	char path[256], procs[DX_CGROUP_PATH + 64];
+	uint64_t start_ns = dx_now_ns();
+	int status = -1;
+	pid_t pid = fork();
+
+	(void)snprintf(path, sizeof(path), "%s/dsmx-io-%d", beside, (int)getpid());
+	(void)snprintf(procs, sizeof(procs), "%s/cgroup.procs", group);
+	if (pid == 0) {
+		void *data = NULL;
+		int to = open(procs, O_WRONLY | O_CLOEXEC);
+		int fd = open(path, O_WRONLY | O_CREAT | O_DIRECT | O_DSYNC | O_CLOEXEC, 0600);
+		bool done = to >= 0 && fd >= 0 && write(to, "0", 1) == 1 &&
+		            posix_memalign(&data, 4096, bytes) == 0;
+
+		(void)unlink(path);
+		if (done)
+			memset(data, 1, bytes);
+		_exit(done && write(fd, data, bytes) == (ssize_t)bytes ? 0 : 1);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+		return 0;
+	return dx_now_ns() - start_ns;
+}
+
+TEST(limits_io_max,
+     "what runs in a worker's group writes no more a second than worker_io_write_max")
+{
+	struct log log = { .notices = 0 };
+	struct dsmx_session_options options = options_of(1, &log);
+	char group[DX_CGROUP_PATH + 64], text[64];
+	struct dsmx_session *session;
+	struct dx_cgroup made;
+	uint64_t took_ns;
+	struct stat st;
+
+	if (stat("/var/tmp", &st) != 0 || major(st.st_dev) == 0)
+		SKIP("/var/tmp is on no disk");
+	options.worker_io_write_max = "/var/tmp 4M";
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	if (strstr(log.text, "worker_io_write_max") != NULL || session->group.v2[0] == '\0') {
+		dsmx_session_close(session);
+		SKIP("no io controller");
+	}
+	read_leaf(session, DX_V1_BLKIO, "blkio.throttle.write_bps_device", "io.max", text,
+	          sizeof(text));
+	printf("# %s\n", text);
+	CHECK(strstr(text, "4000000") != NULL);
+	(void)snprintf(group, sizeof(group), "%s/w0.g1",
+	               session->group.v1[DX_V1_BLKIO][0] != '\0' ? session->group.v1[DX_V1_BLKIO]
+	                                                         : session->group.v2);
+	took_ns = time_write("/var/tmp", group);
+	printf("# 4 MiB: %.0f ms\n", (double)took_ns / 1e6);
+	CHECK(took_ns >= 700 * DX_NS_PER_MS);
+	made = session->group;
+	dsmx_session_close(session);
+	CHECK(groups_gone(&made) && !is_dir(made.v1[DX_V1_BLKIO]));
+}
+
+TEST(limits_io_wrong,
+     "weights out of range, and maxima that are no path and number or on no disk, are refused")
+{
+	static const char *const wrong[] = {
+		"",       "4M",           "/var/tmp",    "/var/tmp 0",           "/var/tmp 4Q",
+		"tmp 4M", "/var/tmp 4MB", "/var/tmp -1", "/var/tmp 99999999999T"
+	};
+	struct dsmx_session_options options = options_of(1, NULL);
+	struct dsmx_session *session;
+	struct dsmx_error err;
+
+	options.worker_io_weight = 10001;
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), -EINVAL);
+	options.worker_io_weight = 0;
+	for (size_t i = 0; i < DX_ARRAY_LEN(wrong); i++) {
+		options.worker_io_read_max = wrong[i];
+		CHECK_EQ(dsmx_session_open(&options, &session, &err), -EINVAL);
+		CHECK(strstr(err.message, "worker_io_read_max") != NULL);
+	}
+}
+
+TEST(limits_io_weight, "worker_io_weight is in the worker's group, where there are weights")
+{
+	struct log log = { .notices = 0 };
+	struct dsmx_session_options options = options_of(1, &log);
+	struct dsmx_session *session;
+	char value[64];
+
+	options.worker_io_weight = 50;
+	CHECK_EQ(dsmx_session_open(&options, &session, NULL), 0);
+	if (strstr(log.text, "worker_io_weight") != NULL || session->group.v2[0] == '\0') {
+		dsmx_session_close(session);
+		SKIP("no io controller with weights");
+	}
+	read_leaf(session, DX_V1_BLKIO, "blkio.bfq.weight", "io.weight", value, sizeof(value));
+	CHECK(strstr(value, "50") != NULL);
+	dsmx_session_close(session);
+}
+
 TEST(limits_groups_below, "groups that a worker has made below its own are removed with it")
 {
 	struct dsmx_session_options options = options_of(1, NULL);
@@ -352,7 +456,7 @@ TEST(limits_verdicts,
 
 TEST(limits_need_groups, "limits without cgroups are refused, each by its name")
 {
-	struct dsmx_session_options rows[6];
+	struct dsmx_session_options rows[9];
 	struct dsmx_session *session;
 	struct dsmx_error err;
 
@@ -366,6 +470,9 @@ TEST(limits_need_groups, "limits without cgroups are refused, each by its name")
 	rows[3].worker_memory_high = 1U << 30;
 	rows[4].worker_hugetlb_max = 1U << 30;
 	rows[5].worker_cpu_weight = 50;
+	rows[6].worker_io_weight = 50;
+	rows[7].worker_io_read_max = "/var/tmp 1M";
+	rows[8].worker_io_write_max = "/var/tmp 1M";
 	for (size_t i = 0; i < DX_ARRAY_LEN(rows); i++)
 		CHECK_EQ(dsmx_session_open(&rows[i], &session, &err), -EINVAL);
 }

@@ -140,6 +140,13 @@ struct dsmx_session_options {
 
 	/* The NUMA nodes that workers are dealt out to, "0-1,3": they run there only; NULL: any. */
 	const char *numa_nodes;
+
+	/* Of disks, where there is such a controller; else a notice says what is missing. */
+	uint32_t
+		worker_io_weight; /* 1 to 10 000: its share where a disk is wanted by many; 0: 100 */
+	/* Bytes a second on one disk, "/dev/sda 50M": the disk, or a file on it; K, M, G, T of 1000. NULL: no limit */
+	const char *worker_io_read_max;
+	const char *worker_io_write_max;
 };
 
 /* What a session will take; bytes of memory, not address space. */

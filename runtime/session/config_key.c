@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "session/config.h"
+#include "worker/cgroup.h"
 
 enum kind {
 	KIND_COUNT,    /* uint32_t */
@@ -28,6 +29,7 @@ enum kind {
 	KIND_ISOLATION,
 	KIND_NUMA,
 	KIND_NODES, /* text */
+	KIND_IO,    /* text */
 	KIND_YES,   /* bool */
 	KIND_COUNT_OF
 };
@@ -53,6 +55,7 @@ static const struct {
 	                     "none, cgroup, standard or strict, perhaps with a ! behind" },
 	[KIND_NUMA] = { sizeof(enum dsmx_numa), "preferred or default" },
 	[KIND_NODES] = { sizeof(char *), "a list of memory nodes: 0-1" },
+	[KIND_IO] = { sizeof(char *), "a path and bytes a second: /dev/sda 50M" },
 	[KIND_YES] = { sizeof(bool), "yes or no" },
 };
 
@@ -80,6 +83,9 @@ static const struct row {
 	{ "Worker", "CPUQuota", KIND_PERCENT, AT(worker_cpu_percent), 1, 1000000 },
 	{ "Worker", "TasksMax", KIND_LIMIT, AT(worker_pids_max), 1, UINT32_MAX },
 	{ "Worker", "AllowedCPUs", KIND_CPUS, AT(worker_cpus), 0, 0 },
+	{ "Worker", "IOWeight", KIND_COUNT, AT(worker_io_weight), 1, 10000 },
+	{ "Worker", "IOReadBandwidthMax", KIND_IO, AT(worker_io_read_max), 0, 0 },
+	{ "Worker", "IOWriteBandwidthMax", KIND_IO, AT(worker_io_write_max), 0, 0 },
 	{ "Worker", "NUMAPolicy", KIND_NUMA, AT(numa), 0, 0 },
 	{ "Worker", "NUMAMask", KIND_NODES, AT(numa_nodes), 0, 0 },
 	{ "Worker", "Isolation", KIND_ISOLATION, AT(isolation), 0, 0 },
@@ -228,7 +234,7 @@ static int take_number(const struct row *row, const char *value, uint64_t *ret_n
 static int take_value(const struct row *row, const char *value, struct dsmx_session_options *values,
                       union value *ret_value, char **ret_text)
 {
-	char list[1024];
+	char list[1024], path[DX_CGROUP_PATH];
 	uint64_t number;
 	int r;
 
@@ -241,6 +247,12 @@ static int take_value(const struct row *row, const char *value, struct dsmx_sess
 		                           : value[0] != '/')
 			return -EINVAL;
 		*ret_text = strdup(row->kind != KIND_PATH ? list : value);
+		ret_value->text = *ret_text;
+		return *ret_text != NULL ? 0 : -ENOMEM;
+	case KIND_IO:
+		if (dx_io_max_parse(value, path, &number) != 0)
+			return -EINVAL;
+		*ret_text = strdup(value);
 		ret_value->text = *ret_text;
 		return *ret_text != NULL ? 0 : -ENOMEM;
 	case KIND_ISOLATION:

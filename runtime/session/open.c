@@ -108,6 +108,7 @@ static void hear_open(struct dsmx_session *session, const struct dx_message *mes
 	copy_text(group->v1[DX_V1_PIDS], DX_CGROUP_PATH, message, "CGROUP_PIDS");
 	copy_text(group->v1[DX_V1_CPU], DX_CGROUP_PATH, message, "CGROUP_CPU");
 	copy_text(group->v1[DX_V1_CPUSET], DX_CGROUP_PATH, message, "CGROUP_CPUSET");
+	copy_text(group->v1[DX_V1_BLKIO], DX_CGROUP_PATH, message, "CGROUP_BLKIO");
 	copy_text(session->isolation, sizeof(session->isolation), message, "ISOLATION");
 	copy_text(session->state_path, sizeof(session->state_path), message, "STATE");
 	if (dx_message_number(message, "CGROUP_OWN_ROOT", 1, &own_root) == 0)
@@ -218,7 +219,10 @@ static int put_start(struct dsmx_session *session, const char *worker_path,
 		            .memory_high = o->worker_memory_high,
 		            .cpu_weight = o->worker_cpu_weight,
 		            .hugetlb_max = o->worker_hugetlb_max,
-		            .cpus = o->worker_cpus },
+		            .cpus = o->worker_cpus,
+		            .io_weight = o->worker_io_weight,
+		            .io_read_max = o->worker_io_read_max,
+		            .io_write_max = o->worker_io_write_max },
 		.start_timeout_ms = o->start_timeout_ms,
 		.stop_timeout_ms = o->stop_timeout_ms,
 		.watchdog_ms = o->watchdog_ms == DSMX_WATCHDOG_OFF ? 0 : o->watchdog_ms,

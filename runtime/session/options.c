@@ -96,6 +96,24 @@ static int check_count(const char *name, const char *const *list, size_t most,
 	               : dx_error(err, -EINVAL, "%s: %zu, but %zu are the most", name, count, most);
 }
 
+static int check_io(const struct dsmx_session_options *o, struct dsmx_error *err)
+{
+	const char *const texts[] = { o->worker_io_read_max, o->worker_io_write_max };
+	char path[DX_CGROUP_PATH];
+	uint64_t bytes;
+
+	if (o->worker_io_weight > 10000)
+		return dx_error(err, -EINVAL, "worker_io_weight: %u, but 10000 is the most",
+		                o->worker_io_weight);
+	for (size_t i = 0; i < DX_ARRAY_LEN(texts); i++)
+		if (texts[i] != NULL && dx_io_max_parse(texts[i], path, &bytes) != 0)
+			return dx_error(err, -EINVAL,
+			                "worker_io_%s_max: \"%.200s\" is not a path and bytes a "
+			                "second: \"/dev/sda 50M\"",
+			                i == 0 ? "read" : "write", texts[i]);
+	return 0;
+}
+
 static int check_kinds(const struct dsmx_session_options *o, struct dsmx_error *err)
 {
 	if ((unsigned)o->wait > DSMX_WAIT_FUTEX || (unsigned)o->pages > DSMX_PAGES_SMALL ||
@@ -106,12 +124,15 @@ static int check_kinds(const struct dsmx_session_options *o, struct dsmx_error *
 	if (o->isolation == DSMX_ISOLATION_NONE &&
 	    (o->worker_memory_max != 0 || o->worker_pids_max != 0 || o->worker_cpu_percent != 0 ||
 	     o->worker_cpus != NULL || o->worker_memory_high != 0 || o->worker_hugetlb_max != 0 ||
-	     o->worker_cpu_weight != 0))
+	     o->worker_cpu_weight != 0 || o->worker_io_weight != 0 ||
+	     o->worker_io_read_max != NULL || o->worker_io_write_max != NULL))
 		return dx_error(
 			err, -EINVAL,
 			"worker_memory_max, worker_pids_max, worker_cpu_percent, worker_cpus, "
-			"worker_memory_high, worker_hugetlb_max and worker_cpu_weight need a "
-			"cgroup, but isolation is NONE");
+			"worker_memory_high, worker_hugetlb_max, worker_cpu_weight and worker_io_* "
+			"need a cgroup, but isolation is NONE");
+	if (check_io(o, err) != 0)
+		return -EINVAL;
 	if (o->numa_nodes != NULL && o->numa == DSMX_NUMA_OFF)
 		return dx_error(err, -EINVAL, "numa_nodes: \"%.100s\", but numa is OFF",
 		                o->numa_nodes);

@@ -141,6 +141,10 @@ static void enable(const char *dir, const struct dx_cgroup *group, const struct 
 		{ DX_V1_PIDS, limits->pids_max != 0, "+pids" },
 		{ DX_V1_CPU, limits->cpu_percent != 0 || limits->cpu_weight != 0, "+cpu" },
 		{ DX_V1_CPUSET, limits->cpus != NULL, "+cpuset" },
+		{ DX_V1_BLKIO,
+		  limits->io_weight != 0 || limits->io_read_max != NULL ||
+		          limits->io_write_max != NULL,
+		  "+io" },
 	};
 
 	if (limits->hugetlb_max != 0)
@@ -338,7 +342,8 @@ static int set_limits(const struct dx_cgroup_leaf *leaf, struct dx_limits *limit
 		r = set_weight(leaf, limits, err);
 	if (r == 0)
 		r = set_hugetlb(leaf, limits, err);
-
+	if (r == 0)
+		r = dx_cgroup_set_io(leaf, limits, err);
 	if (r == 0)
 		r = set_pids(leaf, limits, err);
 	if (r == 0)

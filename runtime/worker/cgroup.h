@@ -22,7 +22,7 @@
 
 #define DX_CGROUP_PATH 512
 
-enum dx_v1 { DX_V1_MEMORY, DX_V1_PIDS, DX_V1_CPU, DX_V1_CPUSET, DX_V1_COUNT };
+enum dx_v1 { DX_V1_MEMORY, DX_V1_PIDS, DX_V1_CPU, DX_V1_CPUSET, DX_V1_BLKIO, DX_V1_COUNT };
 
 /* Of each worker. */
 struct dx_limits {
@@ -33,7 +33,13 @@ struct dx_limits {
 	uint64_t cpu_weight;  /* 1 to 10 000, where others have 100; 0: as they */
 	uint64_t hugetlb_max; /* bytes of 2 MiB pages that it may reserve; 0: no limit */
 	const char *cpus;     /* "0-3,8"; NULL: any */
+	uint64_t io_weight;   /* 1 to 10 000, where others have 100; 0: as they */
+	const char *io_read_max, *io_write_max; /* "PATH BYTES" a second; NULL: none */
 };
+
+/* Returns 0, or -EINVAL: not "PATH BYTES", an absolute path and a number, with K, M, G or T of 1000. */
+int dx_io_max_parse(const char *text, char ret_path[DX_CGROUP_PATH],
+                    uint64_t *ret_bytes) DX_MUST_CHECK;
 
 /* A session's group; "" where there is none of that kind. */
 struct dx_cgroup {

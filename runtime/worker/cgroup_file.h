@@ -23,4 +23,8 @@ void dx_cgroup_read_file(const char *dir, const char *name, char *ret_text, size
 /* The number after "key " or "key=" in such a file; 0 where there is none. */
 uint64_t dx_cgroup_read_key(const char *dir, const char *name, const char *key);
 
+/* cgroup_io.c: as the other limits are set. Returns 0, -EOPNOTSUPP (one is removed from @limits), ... */
+int dx_cgroup_set_io(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
+                     struct dsmx_error *err) DX_MUST_CHECK;
+
 #endif /* DX_WORKER_CGROUP_FILE_H */

@@ -255,16 +255,16 @@ static void find_v1(const char *root, uint64_t session, const struct dx_limits *
                     struct dx_cgroup *group)
 {
 	static const char *const names[DX_V1_COUNT] = {
-		[DX_V1_MEMORY] = "memory",
-		[DX_V1_PIDS] = "pids",
-		[DX_V1_CPU] = "cpu",
-		[DX_V1_CPUSET] = "cpuset",
+		[DX_V1_MEMORY] = "memory", [DX_V1_PIDS] = "pids",   [DX_V1_CPU] = "cpu",
+		[DX_V1_CPUSET] = "cpuset", [DX_V1_BLKIO] = "blkio",
 	};
 	const bool needed[DX_V1_COUNT] = {
 		[DX_V1_MEMORY] = limits->memory_max != 0,
 		[DX_V1_PIDS] = limits->pids_max != 0,
 		[DX_V1_CPU] = limits->cpu_percent != 0 || limits->cpu_weight != 0,
 		[DX_V1_CPUSET] = limits->cpus != NULL,
+		[DX_V1_BLKIO] = limits->io_weight != 0 || limits->io_read_max != NULL ||
+		                limits->io_write_max != NULL,
 	};
 
 	if (!needed[DX_V1_MEMORY] && !lists(root, names[DX_V1_MEMORY]))
@@ -272,7 +272,7 @@ static void find_v1(const char *root, uint64_t session, const struct dx_limits *
 	for (int i = 0; i < DX_V1_COUNT; i++) {
 		struct hierarchy found;
 
-		if (!needed[i] || lists(root, names[i]))
+		if (!needed[i] || lists(root, i == DX_V1_BLKIO ? "io" : names[i]))
 			continue;
 		found = find_hierarchy(names[i]);
 		if (writable(found.own))

@@ -42,6 +42,7 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 	put_number(message, "MEMORY_HIGH", start->limits.memory_high);
 	put_number(message, "CPU_WEIGHT", start->limits.cpu_weight);
 	put_number(message, "HUGETLB_MAX", start->limits.hugetlb_max);
+	put_number(message, "IO_WEIGHT", start->limits.io_weight);
 	put_number(message, "START_TIMEOUT_MS", start->start_timeout_ms);
 	put_number(message, "STOP_TIMEOUT_MS", start->stop_timeout_ms);
 	put_number(message, "RESTART", start->restart.policy);
@@ -54,6 +55,10 @@ void dx_start_put(struct dx_message *message, const struct dx_start *start)
 	dx_message_put(message, "WORKER_PATH", "%s", start->worker_path);
 	if (start->limits.cpus != NULL)
 		dx_message_put(message, "CPUS", "%s", start->limits.cpus);
+	if (start->limits.io_read_max != NULL)
+		dx_message_put(message, "IO_READ_MAX", "%s", start->limits.io_read_max);
+	if (start->limits.io_write_max != NULL)
+		dx_message_put(message, "IO_WRITE_MAX", "%s", start->limits.io_write_max);
 	if (start->numa_nodes != NULL)
 		dx_message_put(message, "NUMA_NODES", "%s", start->numa_nodes);
 	if (start->cgroup_root != NULL)
@@ -168,6 +173,7 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 	    dx_message_number(message, "MEMORY_HIGH", UINT64_MAX, &start.limits.memory_high) != 0 ||
 	    dx_message_number(message, "CPU_WEIGHT", UINT32_MAX, &start.limits.cpu_weight) != 0 ||
 	    dx_message_number(message, "HUGETLB_MAX", UINT64_MAX, &start.limits.hugetlb_max) != 0 ||
+	    dx_message_number(message, "IO_WEIGHT", 10000, &start.limits.io_weight) != 0 ||
 	    dx_message_number(message, "WATCHDOG_MS", UINT32_MAX, &start.watchdog_ms) != 0 ||
 	    dx_message_number(message, "STOP_TIMEOUT_MS", UINT32_MAX, &start.stop_timeout_ms) !=
 	            0 ||
@@ -178,6 +184,8 @@ int dx_start_get(const struct dx_message *message, struct dx_start *ret_start,
 	put_small(&start, small);
 	start.worker_path = dx_message_get(message, "WORKER_PATH");
 	start.limits.cpus = dx_message_get(message, "CPUS");
+	start.limits.io_read_max = dx_message_get(message, "IO_READ_MAX");
+	start.limits.io_write_max = dx_message_get(message, "IO_WRITE_MAX");
 	start.numa_nodes = dx_message_get(message, "NUMA_NODES");
 	start.cgroup_root = dx_message_get(message, "CGROUP_ROOT");
 	get_list(message, "PLUGIN", start.plugins, DX_PLUGINS_MAX);

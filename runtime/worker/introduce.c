@@ -192,6 +192,7 @@ static void tell_open(struct dx_supervisor *supervisor)
 	dx_message_put(out, "CGROUP_PIDS", "%s", supervisor->group.v1[DX_V1_PIDS]);
 	dx_message_put(out, "CGROUP_CPU", "%s", supervisor->group.v1[DX_V1_CPU]);
 	dx_message_put(out, "CGROUP_CPUSET", "%s", supervisor->group.v1[DX_V1_CPUSET]);
+	dx_message_put(out, "CGROUP_BLKIO", "%s", supervisor->group.v1[DX_V1_BLKIO]);
 	dx_message_put(out, "CGROUP_OWN_ROOT", "%d", supervisor->group.own_root);
 	dx_message_put(out, "STATE", "%s", supervisor->entry.path);
 	dx_message_put(out, "PAGES", "%d", (int)least_pages(supervisor));

@@ -25,10 +25,9 @@
 #define DIR_CHOICES 3
 
 static const char *const v1_keys[DX_V1_COUNT] = {
-	[DX_V1_MEMORY] = "CGROUP_MEMORY",
-	[DX_V1_PIDS] = "CGROUP_PIDS",
-	[DX_V1_CPU] = "CGROUP_CPU",
-	[DX_V1_CPUSET] = "CGROUP_CPUSET",
+	[DX_V1_MEMORY] = "CGROUP_MEMORY", [DX_V1_PIDS] = "CGROUP_PIDS",
+	[DX_V1_CPU] = "CGROUP_CPU",       [DX_V1_CPUSET] = "CGROUP_CPUSET",
+	[DX_V1_BLKIO] = "CGROUP_BLKIO",
 };
 
 /* The directory that is choice @choice for this user, "" if there is none. */

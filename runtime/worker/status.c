@@ -16,10 +16,9 @@
 #define READ_TRIES 100
 
 static const char *const v1_keys[DX_V1_COUNT] = {
-	[DX_V1_MEMORY] = "CGROUP_MEMORY",
-	[DX_V1_PIDS] = "CGROUP_PIDS",
-	[DX_V1_CPU] = "CGROUP_CPU",
-	[DX_V1_CPUSET] = "CGROUP_CPUSET",
+	[DX_V1_MEMORY] = "CGROUP_MEMORY", [DX_V1_PIDS] = "CGROUP_PIDS",
+	[DX_V1_CPU] = "CGROUP_CPU",       [DX_V1_CPUSET] = "CGROUP_CPUSET",
+	[DX_V1_BLKIO] = "CGROUP_BLKIO",
 };
 
 /* Numbers of a usage, by key. */
