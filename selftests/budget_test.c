@@ -374,15 +374,22 @@ TEST(account_analyze,
 		SKIP("no memory controller");
 	}
 	text = explain_query(session);
-	again = explain_query(session);
-	CHECK(text != NULL && again != NULL);
+	CHECK(text != NULL);
+	/* It grows with what is done, if not by a millisecond with every query. */
+	for (;;) {
+		again = explain_query(session);
+		CHECK(again != NULL);
+		if (number_of(again, 0, " cpu=") > number_of(text, 0, " cpu=") &&
+		    number_of(again, 1, " cpu=") > number_of(text, 1, " cpu="))
+			break;
+		free(again);
+	}
 	printf("# %s\n", strstr(text, "Workers,"));
 	for (unsigned w = 0; w < 2; w++) {
 		CHECK(number_of(text, w, " memory=") >= 4); /* its data */
 		CHECK(number_of(text, w, " peak=") >= number_of(text, w, " memory=") - 0.1);
 		CHECK(number_of(text, w, " limit=") == 256);
 		CHECK(number_of(text, w, " cpu=") > 0);
-		CHECK(number_of(again, w, " cpu=") > number_of(text, w, " cpu="));
 		CHECK((number_of(text, w, "stalled: cpu=") >= 0) == pressure);
 		CHECK((number_of(text, w, " io=") >= 0) == pressure);
 		CHECK_EQ((int)number_of(text, w, " epoch="), (int)w + 2);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -130,6 +131,14 @@ static bool one_node(void)
 	return access("/sys/devices/system/node/node1", F_OK) != 0;
 }
 
+/* Nothing that bytes a second could be limited of. */
+static bool no_disk(void)
+{
+	struct stat st;
+
+	return stat("/var/tmp", &st) != 0 || major(st.st_dev) == 0;
+}
+
 static bool in_chroot(void)
 {
 	struct stat ours, inits;
@@ -206,6 +215,7 @@ static const struct kind {
 	{ "no-cgroup-v1", no_cgroup_v1 },
 	{ "no-memory-v2", no_memory_v2 },
 	{ "one-node", one_node },
+	{ "no-disk", no_disk },
 	{ "chroot", in_chroot },
 	{ "root-no-mount", root_no_mount },
 	{ "private-tree", private_tree },
