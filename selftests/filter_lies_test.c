@@ -343,7 +343,7 @@ static struct outcome run(struct test *t, enum lie lie, int turn, struct table *
 	struct outcome o;
 
 	t->bytes.query++;
-	t->bytes.lie = lie;
+	t->bytes.lie = (int32_t)lie;
 	t->bytes.turn = turn;
 	t->bytes.victim = dsmx_session_worker_pid(t->session, 1);
 	plan = plan_of(&t->bytes);
