@@ -38,7 +38,8 @@
 #include "base/point.h"
 #include "stress.h"
 
-enum { SHARED_FD = 10, SOCKET_FD = 11, HOGS = 16 };
+/* Numbers that no descriptor of the judge has. */
+enum { SHARED_FD = 200, SOCKET_FD = 201, HOGS = 16 };
 
 enum placement { PINNED, FREE, CROWDED, PLACEMENTS };
 static const char *const placements[] = { "pinned", "free", "crowded" };
