@@ -9,6 +9,8 @@
  * Lost wakes show as late parks, or as a stall that only the bound of a park ends. The sides are processes
  * with the peer's page mapped read-only, or threads over one mapping, for what a thread sanitizer can see.
  *
+ * Bells and positions begin just below 2^32, and pass it in every run.
+ *
  * DSMX_STRESS_S in the environment: seconds for each test, instead of 1.
  */
 #include <errno.h>
@@ -26,6 +28,7 @@
 #define RINGS    3
 #define SLOTS    8U
 #define UNWANTED (UINT64_MAX / 2)
+#define FIRST    (UINT32_MAX - 2U)
 
 struct ring_words {
 	_Alignas(64) uint64_t position;
@@ -309,8 +312,12 @@ static struct side new_side(int number, struct page *own, const struct page *pee
 	side.disarms = number == 1;
 	side.end_ns = dx_now_ns() + stress_s() * DX_NS_PER_S;
 	side.random = 88172645463325252UL + (unsigned int)number;
-	for (int r = 0; r < RINGS; r++)
+	dx_store_plain(&own->bell, FIRST);
+	for (int r = 0; r < RINGS; r++) {
+		side.position[r] = side.tested[r] = side.seen[r] = FIRST;
+		dx_store_plain(&own->rings[r].position, FIRST);
 		dx_store_plain(&own->rings[r].wanted, UNWANTED);
+	}
 	return side;
 }
 
@@ -328,6 +335,7 @@ static void judge(bool *ok, const struct outcome sides[2])
 		CHECK_EQ(sides[i].failed, 0);
 		CHECK_EQ(sides[i].wrong, 0);
 		CHECK_EQ(sides[i].reactor.late_parks, 0);
+		CHECK(i == 1 || sides[i].rings > UINT32_MAX - FIRST); /* side 0 is patient */
 	}
 	CHECK(items > 100);
 	/* Were it only the bound that ended parks, there would be ten in a second on each side. */

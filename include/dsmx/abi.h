@@ -52,7 +52,7 @@
 #define DSMX_ABI_ASSERT(cond, why) _Static_assert(cond, why)
 #endif
 
-#define DSMX_ABI_VERSION 5U
+#define DSMX_ABI_VERSION 6U
 #define DSMX_PAGE_MAGIC  0x656761702d786d64ULL /* "dmx-page", little-endian */
 #define DSMX_LINE_BYTES  64U
 
@@ -141,6 +141,7 @@ DSMX_ABI_ASSERT(sizeof(struct dsmx_live_abi) == DSMX_LINE_BYTES, "one line");
  * @bell: moves when the peer is to wake up; its futex
  * @armed: not 0: this process is about to sleep, or sleeps: who changes a word for it must ring its own bell
  * @changes: grows after every change of a request or stream word for the peer, or of a query record
+ * @counts: grows after a count of a stream has passed what the peer wants
  * @requests, @streams: slots in use are below these
  */
 struct dsmx_bell_abi {
@@ -149,7 +150,8 @@ struct dsmx_bell_abi {
 	__u64 changes;
 	__u32 requests;
 	__u32 streams;
-	__u32 reserved[10];
+	__u64 counts;
+	__u32 reserved[8];
 };
 DSMX_ABI_ASSERT(sizeof(struct dsmx_bell_abi) == DSMX_LINE_BYTES, "one line");
 

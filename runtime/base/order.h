@@ -16,6 +16,7 @@
  *	STREAM		producer, after the stream's fields	consumer, before it reads them
  *	BELL		waker, after what it published		sleeper, before it looks at what was rung for
  *	CHANGES		waker, after a request or stream word	sleeper, before it scans the words
+ *	COUNTS		waker, after a count that a peer wants		sleeper, before it reads the counts
  *	PLAN		leader, after the query's record	process, before it reads the record
  *	STATE		owner, after what a state stands for	peer, before it relies on it
  *	LIVE		kernel, when the owner dies		watcher
@@ -47,6 +48,7 @@ enum dx_edge {
 	DX_EDGE_STREAM,
 	DX_EDGE_BELL,
 	DX_EDGE_CHANGES,
+	DX_EDGE_COUNTS,
 	DX_EDGE_PLAN,
 	DX_EDGE_STATE,
 	DX_EDGE_LIVE,

@@ -48,12 +48,13 @@ struct dx_peer {
 	bool has_bell, has_live, has_pidfd;
 	int eventfd;
 	uint64_t changes_seen;
-	bool changed;         /* we changed words for it since the last flush */
-	bool ring;            /* it is to be rung at the end of this flush */
-	struct dx_rx **rx;    /* by slot; NULL: free */
-	struct dx_tx **tx;    /* by slot; NULL: none open */
-	uint64_t *word_seen;  /* by slot: its request word that was last acted on */
-	uint64_t *generation; /* by slot: ours as a consumer */
+	uint64_t counts_seen;
+	struct dx_list rx_told; /* waiting rx whose news it tells: see look.c */
+	bool changed;           /* we changed words or counts for it since the last flush */
+	struct dx_rx **rx;      /* by slot; NULL: free */
+	struct dx_tx **tx;      /* by slot; NULL: none open */
+	uint64_t *word_seen;    /* by slot: its request word that was last acted on */
+	uint64_t *generation;   /* by slot: ours as a consumer */
 };
 
 struct dx_mesh {
@@ -71,11 +72,10 @@ struct dx_mesh {
 	void *accuse_arg;
 	struct dx_robust *robust; /* NULL: none */
 	struct dx_peer peers[DSMX_ABI_PEERS];
-	struct dx_list rx_waiting; /* rx that somebody or their own close waits for */
+	struct dx_list rx_waiting; /* rx that somebody or their own close waits for, to look at */
 	struct dx_list
 		tx_waiting; /* tx with a waker, or that the mesh keeps until their frames are back */
 	struct dx_list tx_all;
-	struct dx_list rx_armed;
 	struct dx_list tx_armed;
 	struct dx_list rx_dirty; /* counts to publish */
 	struct dx_list tx_dirty;
@@ -83,6 +83,7 @@ struct dx_mesh {
 	uint32_t slab_waker_count, slab_waker_room;
 	bool any_changed;
 	bool flushing;
+	bool passed;    /* in this flush, what a peer wants */
 	bool flight_on; /* as of the last look */
 	const struct dsmx_control_abi *control;
 	uint32_t next_error;
@@ -112,8 +113,9 @@ struct dx_rx {
 	uint64_t held_bytes;
 	uint32_t unpublished_bytes;
 	struct dsmx_waker *waker;
-	struct dx_list armed; /* its `wanted` is set */
-	bool answered;        /* the stream word has this generation */
+	uint64_t wanted; /* as last stored */
+	bool told;       /* it waits in its peer's list */
+	bool answered;   /* the stream word has this generation */
 	bool dead; /* its producer's incarnation is; a new one at the same place is another's */
 	bool ended;
 	bool closing;
@@ -167,8 +169,8 @@ struct dx_tx {
 /* --- mesh.c --- */
 void dx_mapping_retain(struct dx_mapping *mapping);
 void dx_mapping_release(struct dx_mapping *mapping);
-/* Ring a peer: at once, or with the flush that is under way. */
-void dx_peer_ring(struct dx_peer *peer);
+/* A count has passed what @peer wants: say so, and ring if it sleeps, at once or in this flush. */
+void dx_peer_passed(struct dx_peer *peer);
 void dx_mesh_wake_slab_waiters(struct dx_mesh *mesh);
 /* Write an error record for a stream word to refer to; returns its index. */
 uint32_t dx_mesh_put_error(struct dx_mesh *mesh, uint64_t query, uint32_t exchange, uint32_t task,
@@ -196,7 +198,8 @@ void dx_rx_orphan(struct dx_rx *rx);
 void dx_rx_publish(struct dx_rx *rx);
 void dx_rx_test(struct dx_rx *rx); /* after the fence: does the producer want to be woken? */
 void dx_rx_arm(struct dx_rx *rx);
-void dx_rx_disarm(struct dx_rx *rx);
+/* It waits, and a look found nothing: leave it to its peer to tell, if that knows what is wanted. */
+void dx_rx_try_tell(struct dx_rx *rx);
 void dx_rx_free(struct dx_rx *rx);
 
 /* --- tx.c --- */

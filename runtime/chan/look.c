@@ -6,14 +6,20 @@
  * steps under the same names.
  *
  *	sleeper (arm, then look, then the reactor sleeps)	waker (flush, and tx_push, rx_release)
- *	  seen = each peer's bell (acquire)			  publish counts and words
+ *	  seen = each peer's bell (acquire)			  publish counts and words; words: `changes` += 1
  *	  `wanted` of every stream that waits, `armed`		  fence WAKE
- *	  fence SLEEP (the reactor's)				  read the peer's `wanted`, `armed`
- *	  look at all of them: positions, words, requests	  crossed or armed: bell += 1, futex wake
+ *	  fence SLEEP (the reactor's)				  `wanted` was passed: `counts` += 1, fence WAKE
+ *	  look: each peer's `changes` and `counts`, streams	  either moved, and the peer is `armed`:
+ *	  that nobody tells of: positions, words, requests	  bell += 1, futex wake
  *
- * A look never trusts a bell to say what changed: it looks at everything that waits. The bell only ends a
- * sleep. So a bell that moved without need costs a turn, and one that moved early is not lost: it differs
- * from `seen`.
+ * A look never trusts a bell to say what changed: the bell only ends a sleep. So one that moved without need costs a
+ * turn, and one that moved early is not lost: it differs from `seen`.
+ *
+ * What there is to look at is told by `changes` and `counts`, on the bell's own line. A stream of which a look found
+ * nothing after its `wanted` was set where it stands needs no other look until one of them moves: its peer either sees
+ * `wanted`, and counts, or had published before the look. So it waits in its peer's list, with `wanted` left as it is,
+ * from sleep to sleep, and a process that sleeps over many streams looks at those of the peers that have something.
+ * While it is awake, `wanted` that is passed costs its peer one more count, and no wake.
  */
 #include <linux/futex.h>
 #include <string.h>
@@ -107,7 +113,8 @@ static bool is_dead(struct dx_peer *peer)
 static bool look_at_peer(struct dx_peer *peer)
 {
 	struct dx_mesh *mesh = peer->mesh;
-	uint64_t changes;
+	uint64_t changes, counts;
+	bool news = false;
 
 	if (peer->has_bell) {
 		peer->bell.seen = dx_load_acquire(DX_EDGE_BELL, &peer->line->bell);
@@ -120,14 +127,37 @@ static bool look_at_peer(struct dx_peer *peer)
 		}
 	}
 	changes = dx_load_acquire(DX_EDGE_CHANGES, &peer->line->changes);
-	if (changes == peer->changes_seen || mesh->ops == NULL)
+	counts = dx_load_acquire(DX_EDGE_COUNTS, &peer->line->counts);
+	if (changes == peer->changes_seen && counts == peer->counts_seen)
 		return false;
-	peer->changes_seen = changes;
-	mesh->heard++;
-	look_at_requests(peer);
-	if (peer->index == DSMX_ABI_LEADER && mesh->ops->queries != NULL)
-		mesh->ops->queries(mesh);
-	return true; /* also what it has mapped is a word */
+	peer->counts_seen = counts;
+	if (changes != peer->changes_seen && mesh->ops != NULL) {
+		peer->changes_seen = changes;
+		mesh->heard++;
+		look_at_requests(peer);
+		if (peer->index == DSMX_ABI_LEADER && mesh->ops->queries != NULL)
+			mesh->ops->queries(mesh);
+		news = true; /* also what it has mapped is a word */
+	}
+	dx_list_each(link, &peer->rx_told) news |=
+		dx_rx_look(DX_CONTAINER(link, struct dx_rx, waiting));
+	return news;
+}
+
+static bool look_at_waiting(struct dx_mesh *mesh)
+{
+	bool news = false;
+
+	dx_list_each(link, &mesh->rx_waiting)
+	{
+		struct dx_rx *rx = DX_CONTAINER(link, struct dx_rx, waiting);
+
+		if (dx_rx_look(rx))
+			news = true; /* and may have freed it */
+		else
+			dx_rx_try_tell(rx);
+	}
+	return news;
 }
 
 bool dx_mesh_look(struct dx_mesh *mesh)
@@ -143,8 +173,7 @@ bool dx_mesh_look(struct dx_mesh *mesh)
 	for (uint32_t i = 0; i < mesh->params.peers; i++)
 		if (mesh->peers[i].attached && !mesh->peers[i].dead)
 			news |= look_at_peer(&mesh->peers[i]);
-	dx_list_each(link, &mesh->rx_waiting) news |=
-		dx_rx_look(DX_CONTAINER(link, struct dx_rx, waiting));
+	news |= look_at_waiting(mesh);
 	if (mesh->slab_waker_count > 0) {
 		uint32_t before = mesh->slab_waker_count;
 
@@ -172,19 +201,32 @@ static void ring(struct dx_peer *peer)
 	dx_store_plain(&page->wakes, page->wakes + 1);
 }
 
-void dx_peer_ring(struct dx_peer *peer)
+static bool is_armed(const struct dx_peer *peer)
 {
-	if (peer->dead || peer->index == peer->mesh->params.self)
+	return peer->attached && dx_load_plain(&peer->line->armed) != 0;
+}
+
+static bool may_ring(const struct dx_peer *peer)
+{
+	return !peer->dead && peer->index != peer->mesh->params.self;
+}
+
+void dx_peer_passed(struct dx_peer *peer)
+{
+	dx_store_release(DX_EDGE_COUNTS, &peer->own_line->counts, peer->own_line->counts + 1);
+	if (peer->mesh->flushing) {
+		peer->changed = peer->mesh->passed = true;
 		return;
-	if (peer->mesh->flushing)
-		peer->ring = true;
-	else
+	}
+	dx_fence(DX_FENCE_WAKE);
+	if (may_ring(peer) && is_armed(peer))
 		ring(peer);
 }
 
 void dx_mesh_ring(struct dx_mesh *mesh, uint32_t peer)
 {
-	dx_peer_ring(&mesh->peers[peer]);
+	if (may_ring(&mesh->peers[peer]))
+		ring(&mesh->peers[peer]);
 }
 
 void dx_mesh_changed(struct dx_mesh *mesh, uint32_t peer)
@@ -209,11 +251,6 @@ bool dx_mesh_has_news(const struct dx_mesh *mesh)
 	return false;
 }
 
-static bool is_armed(const struct dx_peer *peer)
-{
-	return peer->attached && dx_load_plain(&peer->line->armed) != 0;
-}
-
 void dx_mesh_flush(struct dx_mesh *mesh)
 {
 	if (!mesh->any_changed && dx_list_empty(&mesh->rx_dirty) && dx_list_empty(&mesh->tx_dirty))
@@ -224,16 +261,15 @@ void dx_mesh_flush(struct dx_mesh *mesh)
 	dx_fence(DX_FENCE_WAKE);
 	dx_list_each(link, &mesh->tx_dirty) dx_tx_test(DX_CONTAINER(link, struct dx_tx, dirty));
 	dx_list_each(link, &mesh->rx_dirty) dx_rx_test(DX_CONTAINER(link, struct dx_rx, dirty));
-	mesh->flushing = false;
-	mesh->any_changed = false;
+	if (mesh->passed)
+		dx_fence(DX_FENCE_WAKE); /* between `counts` and the look at `armed` */
+	mesh->flushing = mesh->any_changed = mesh->passed = false;
 	for (uint32_t i = 0; i < mesh->params.peers; i++) {
 		struct dx_peer *peer = &mesh->peers[i];
 
-		if (!peer->changed && !peer->ring)
-			continue;
-		if (peer->ring || is_armed(peer))
-			dx_peer_ring(peer);
-		peer->changed = peer->ring = false;
+		if (peer->changed && may_ring(peer) && is_armed(peer))
+			ring(peer);
+		peer->changed = false;
 	}
 }
 
@@ -275,7 +311,6 @@ void dx_mesh_disarm(struct dx_mesh *mesh)
 	for (uint32_t i = 0; i < mesh->params.peers; i++)
 		if (mesh->peers[i].has_bell)
 			dx_store_plain(&mesh->peers[i].own_line->armed, 0);
-	dx_list_each(link, &mesh->rx_armed) dx_rx_disarm(DX_CONTAINER(link, struct dx_rx, armed));
 	dx_list_each(link, &mesh->tx_armed) dx_tx_disarm(DX_CONTAINER(link, struct dx_tx, armed));
 }
 

@@ -102,6 +102,7 @@ static int init_peer(struct dx_mesh *mesh, uint32_t index)
 	peer->index = index;
 	peer->eventfd = -1;
 	peer->pidfd.fd = -1;
+	dx_list_init(&peer->rx_told);
 	peer->own_line =
 		DX_LAYOUT_AT(struct dsmx_bell_abi, mesh->page.base, mesh->layout.bells, index);
 	peer->rx = calloc(slots, sizeof(struct dx_rx *));
@@ -161,7 +162,6 @@ int dx_mesh_new(struct dx_reactor *reactor, const struct dx_mesh_params *params,
 	dx_list_init(&mesh->rx_waiting);
 	dx_list_init(&mesh->tx_waiting);
 	dx_list_init(&mesh->tx_all);
-	dx_list_init(&mesh->rx_armed);
 	dx_list_init(&mesh->tx_armed);
 	dx_list_init(&mesh->rx_dirty);
 	dx_list_init(&mesh->tx_dirty);
@@ -372,7 +372,7 @@ int dx_mesh_attach(struct dx_mesh *mesh, uint32_t peer, uint64_t epoch, int page
 	p->mapping = mapping;
 	p->line = DX_LAYOUT_PEER(struct dsmx_bell_abi, mapping->page.base, mesh->layout.bells,
 	                         mesh->params.self);
-	p->changes_seen = 0;
+	p->changes_seen = p->counts_seen = 0;
 	forget_answers(p);
 	p->pidfd = (struct dx_wait_fd){ .fd = pidfd };
 	p->dead = p->accused = false;

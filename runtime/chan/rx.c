@@ -52,8 +52,9 @@ static void set_word(struct dx_rx *rx, uint32_t state)
 
 static void wait_on(struct dx_rx *rx)
 {
-	if (dx_list_empty(&rx->waiting))
-		dx_list_append(&rx->mesh->rx_waiting, &rx->waiting);
+	rx->told = false;
+	dx_list_unlink(&rx->waiting);
+	dx_list_append(&rx->mesh->rx_waiting, &rx->waiting);
 }
 
 static int fail(struct dx_rx *rx, int code, const char *what)
@@ -188,7 +189,7 @@ static struct dx_rx *make(struct dx_mesh *mesh, struct dx_peer *peer, uint32_t s
 	rx->data_bytes = dx_mesh_peer_data_bytes(mesh, peer->index);
 	dx_list_init(&rx->waiting);
 	dx_list_init(&rx->dirty);
-	dx_list_init(&rx->armed);
+	rx->wanted = DSMX_WANTED_NONE;
 	peer->rx[slot] = rx;
 	return rx;
 }
@@ -388,6 +389,10 @@ int dx_rx_next(struct dx_rx *rx, struct dsmx_waker *waker, struct dx_frame_view 
 	if (rx->ring.slots != NULL && rx->ring.taken != rx->ring.tail)
 		return take(rx, ret_frame) > 0 ? 1 : report(rx, err);
 
+	/* Its peer says when there is something, and a look then ends the waiting. */
+	if (rx->told && waker != NULL && waker == rx->waker)
+		return -EAGAIN;
+
 	state = answer_state(rx);
 	if (state == DSMX_STREAM_RUNNING || state == DSMX_STREAM_FIN) {
 		if (rx->ring.slots == NULL && state == DSMX_STREAM_RUNNING && attach_ring(rx) < 0)
@@ -531,6 +536,7 @@ bool dx_rx_look(struct dx_rx *rx)
 		return false;
 	if (state == DSMX_STREAM_NONE && !rx->dead)
 		return false;
+	rx->told = false;
 	dx_list_unlink(&rx->waiting);
 	if (rx->waker != NULL)
 		rx->waker->wake(rx->waker);
@@ -559,7 +565,7 @@ void dx_rx_test(struct dx_rx *rx)
 
 	if (dx_wanted_crossed(taken, rx->tested_taken, rx->ring.taken) ||
 	    dx_wanted_crossed(released, rx->tested_released, rx->log.released))
-		dx_peer_ring(rx->peer);
+		dx_peer_passed(rx->peer);
 	rx->tested_taken = rx->ring.taken;
 	rx->tested_released = rx->log.released;
 	dx_list_unlink(&rx->dirty);
@@ -567,15 +573,17 @@ void dx_rx_test(struct dx_rx *rx)
 
 void dx_rx_arm(struct dx_rx *rx)
 {
-	if (dx_list_empty(&rx->armed))
-		dx_list_append(&rx->mesh->rx_armed, &rx->armed);
-	dx_store_plain(&rx->request->wanted, rx->ring.taken);
+	rx->wanted = rx->ring.taken;
+	dx_store_plain(&rx->request->wanted, rx->wanted);
 }
 
-void dx_rx_disarm(struct dx_rx *rx)
+void dx_rx_try_tell(struct dx_rx *rx)
 {
-	dx_list_unlink(&rx->armed);
-	dx_store_plain(&rx->request->wanted, DSMX_WANTED_NONE);
+	if (rx->wanted != rx->ring.taken)
+		return;
+	rx->told = true;
+	dx_list_unlink(&rx->waiting);
+	dx_list_append(&rx->peer->rx_told, &rx->waiting);
 }
 
 void dx_rx_free(struct dx_rx *rx)
@@ -583,7 +591,6 @@ void dx_rx_free(struct dx_rx *rx)
 	rx->peer->rx[rx->slot] = NULL;
 	dx_list_unlink(&rx->waiting);
 	dx_list_unlink(&rx->dirty);
-	dx_list_unlink(&rx->armed);
 	take_filters_back(rx);
 	if (rx->mapping != NULL)
 		dx_mapping_release(rx->mapping);

@@ -502,7 +502,7 @@ void dx_tx_test(struct dx_tx *tx)
 	uint64_t wanted = dx_load_plain(&tx->request->wanted);
 
 	if (dx_wanted_crossed(wanted, tx->tested, tx->ring.published))
-		dx_peer_ring(tx->peer);
+		dx_peer_passed(tx->peer);
 	tx->tested = tx->ring.published;
 	dx_list_unlink(&tx->dirty);
 }

@@ -5,20 +5,23 @@
  * A waker publishes a count (a stream's tail), ordered by nothing but its own release, and once a word (a request or
  * a stream's end) with `changes`; it does so one by one, or in batches that a flush ends. A sleeper wants both. A lost
  * wake is a state in which the sleeper sleeps for ever: spin calls it an invalid end state. There is no bound on a
- * park here, as that only hides one.
+ * park here, as that only hides one. The waker counts when the tail passes what is wanted, and rings if the sleeper is
+ * armed; a sleeper who found nothing at the place that he wants leaves the tail alone until that count moves.
  *
- * Edges: BELL, CHANGES, TAIL, and the word's own, REQUEST. Fences: SLEEP, WAKE. The bell wraps on its way.
+ * Edges: BELL, CHANGES, COUNTS, TAIL, and the word's own, REQUEST. Fences: SLEEP, WAKE. The bell wraps on its way.
+ * The release of COUNTS has no mutant: WAKE stands between it and what it is for, and does the same.
  */
 #define PROCESSES 2
-#define WORDS     6
+#define WORDS     7
 #define DEPTH     3
 
 #define TAIL    0 /* the waker's */
 #define WORD    1
 #define CHANGES 2
 #define BELL    3
-#define WANTED  4 /* the sleeper's */
-#define ARMED   5
+#define COUNTS  4
+#define WANTED  5 /* the sleeper's */
+#define ARMED   6
 
 #include "memory.inc"
 
@@ -39,6 +42,11 @@ bool woken;
 #define ACQUIRE_CHANGES LOAD
 #else
 #define ACQUIRE_CHANGES ACQUIRE
+#endif
+#ifdef NO_ACQUIRE_COUNTS
+#define ACQUIRE_COUNTS LOAD
+#else
+#define ACQUIRE_COUNTS ACQUIRE
 #endif
 #ifdef NO_ACQUIRE_BELL
 #define ACQUIRE_BELL LOAD
@@ -72,15 +80,40 @@ inline ring()
 	}
 }
 
-/* dx_tx_test(): was `wanted` crossed since the last test? */
+/* dx_tx_test(): was `wanted` passed since the last test? */
 inline test()
 {
 	LOAD(WAKER, WANTED, seen);
 	if
-	:: seen >= tested && seen < tail -> ring()
+	:: seen >= tested && seen < tail ->
+		counts++;
+		RELEASE(WAKER, COUNTS, counts);
+		passed = true
 	:: else
 	fi;
 	tested = tail;
+	seen = 0
+}
+
+/* After what the sleeper has to look at has moved: ring if he is armed. */
+inline ring_armed()
+{
+#ifndef NO_FENCE_COUNTS
+	if
+	:: passed -> FENCE(WAKER)
+	:: else
+	fi;
+#endif
+	if
+	:: changed || passed ->
+		LOAD(WAKER, ARMED, seen);
+		if
+		:: seen != 0 -> ring()
+		:: else
+		fi
+	:: else
+	fi;
+	passed = false;
 	seen = 0
 }
 
@@ -95,27 +128,20 @@ inline flush()
 	:: dirty -> test()
 	:: else
 	fi;
-#ifndef NO_LOOK_ARMED
-	if
-	:: changed ->
-		LOAD(WAKER, ARMED, seen);
-		if
-		:: seen != 0 -> ring()
-		:: else
-		fi
-	:: else
-	fi;
-#endif
-	dirty = false;
+#ifdef NO_LOOK_ARMED
 	changed = false;
-	seen = 0
+#endif
+	ring_armed();
+	dirty = false;
+	changed = false
 }
 
 proctype waker()
 {
 	byte _i, tail, tested, seen;
+	byte counts;
 	byte bell = 255;
-	bool dirty, changed, said;
+	bool dirty, changed, passed, said;
 
 	do
 	:: tail < ITEMS -> /* a push that publishes at once */
@@ -123,6 +149,10 @@ proctype waker()
 		RELEASE(WAKER, TAIL, tail);
 		fence_wake();
 		test();
+		if
+		:: passed -> ring_armed()
+		:: else
+		fi;
 		dirty = false
 	:: tail < ITEMS -> tail++; dirty = true
 	:: !said ->
@@ -158,9 +188,22 @@ inline look()
 		fi
 	:: else
 	fi;
-	ACQUIRE(SLEEPER, TAIL, value);
+	ACQUIRE_COUNTS(SLEEPER, COUNTS, value);
 	if
-	:: value != position -> position = value; news = true
+	:: value != counts_seen -> counts_seen = value; told = false
+	:: else
+	fi;
+	if
+	:: !told ->
+		ACQUIRE(SLEEPER, TAIL, value);
+		if
+		:: value != position -> position = value; news = true
+#ifdef TOLD_UNASKED
+		:: else -> told = true
+#else
+		:: else -> told = (wanted == position)
+#endif
+		fi
 	:: else
 	fi;
 #ifdef SEEN_LATE
@@ -171,9 +214,10 @@ inline look()
 
 proctype sleeper()
 {
-	byte _i, position, word, changes_seen, value;
+	byte _i, position, word, changes_seen, counts_seen, value;
+	byte wanted = NONE;
 	byte bell_seen = 255;
-	bool news;
+	bool news, told;
 
 again:
 	news = false;
@@ -186,7 +230,12 @@ again:
 	news = false;
 	ACQUIRE_BELL(SLEEPER, BELL, bell_seen);
 	STORE(SLEEPER, ARMED, 1);
-	STORE(SLEEPER, WANTED, position);
+	if
+	:: wanted != position ->
+		wanted = position;
+		STORE(SLEEPER, WANTED, position)
+	:: else
+	fi;
 #ifndef NO_FENCE_SLEEP
 	FENCE(SLEEPER);
 #endif
@@ -206,7 +255,6 @@ again:
 		woken = false
 	fi;
 	STORE(SLEEPER, ARMED, 0);
-	STORE(SLEEPER, WANTED, NONE);
 	goto again;
 done:
 	skip

@@ -58,8 +58,8 @@ static void draw_stress(struct stress *s, uint64_t seed, bool threads)
 	static const uint32_t one_in[] = { 8, 64, 512 };
 	static const enum dx_point steps[] = { DX_POINT_TAIL,    DX_POINT_TAKEN,  DX_POINT_RELEASED,
 		                               DX_POINT_REQUEST, DX_POINT_STREAM, DX_POINT_BELL,
-		                               DX_POINT_CHANGES, DX_POINT_SEEN,   DX_POINT_SLEEP,
-		                               DX_POINT_WAKE,    DX_POINT_STORE };
+		                               DX_POINT_CHANGES, DX_POINT_COUNTS, DX_POINT_SEEN,
+		                               DX_POINT_SLEEP,   DX_POINT_WAKE,   DX_POINT_STORE };
 	uint64_t wait = of_seed(seed, 1, 3);
 
 	*s = (struct stress){
