@@ -6,7 +6,9 @@
  * As root one reads files of other users. So a page is taken only from a process of the same user as the file's,
  * and only if it is sealed as a page is; numbers are bounded; nothing blocks.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +99,8 @@ static void count_queries(struct seen *seen)
 
 /*
  * What a process holds in memory, its part of shared memory included. One that has no address space any more is dying:
- * its death shows in its liveness words, and nothing else in it goes on; of that its supervisor hears in the end only.
+ * its death shows in its liveness words, and nothing else in it goes on; of that its supervisor hears in the end only. So
+ * is one that is gone, and of which the supervisor has not written yet.
  */
 static uint64_t resident_bytes(int pid, bool *ret_dying)
 {
@@ -105,14 +108,14 @@ static uint64_t resident_bytes(int pid, bool *ret_dying)
 	char path[32];
 	FILE *file;
 
-	*ret_dying = false;
 	(void)snprintf(path, sizeof(path), "/proc/%d/statm", pid);
 	file = pid > 0 ? fopen(path, "re") : NULL;
-	if (file == NULL)
-		return 0;
-	if (fscanf(file, "%llu %llu", &mapped, &pages) == 2)
+	if (file != NULL && fscanf(file, "%llu %llu", &mapped, &pages) == 2)
 		*ret_dying = mapped == 0;
-	(void)fclose(file);
+	else /* it may have gone since the file was opened */
+		*ret_dying = pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+	if (file != NULL)
+		(void)fclose(file);
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
