@@ -377,7 +377,7 @@ void dx_tx_push(struct dx_tx *tx, struct dx_frame *frame, uint32_t len_bytes, ui
 {
 	uint32_t id = free_id(tx);
 	struct dsmx_descriptor_abi d = {
-		.offset = (uint64_t)(frame->bytes - dx_mesh_data(tx->mesh)),
+		.offset = (uint64_t)(frame->bytes - (char *)tx->mesh->data.base),
 		.bytes = len_bytes,
 		.rows = rows,
 		.frame = id,
