@@ -94,6 +94,35 @@ TEST(chan_told_end, "a stream that waits over a sleep hears of its end, by FIN "
 	teardown(&p);
 }
 
+TEST(chan_doubts,
+     "what a peer publishes and does not tell is found after a sleep that nobody ended")
+{
+	struct counting_waker waker = { { count_wake }, 0 };
+	struct dx_frame_view view;
+	struct dx_rx *rx;
+	struct dx_tx *tx;
+	struct pair p;
+	uint64_t before;
+
+	CHECK_EQ(setup(&p), 0);
+	CHECK_EQ(open_stream(&p, &rx, &tx, DATA), 0);
+	settle(&p);
+	CHECK_EQ(dx_rx_next(rx, &waker.waker, &view, NULL), -EAGAIN);
+	settle(&p);
+	CHECK(rx->told);
+	before = counts(&p);
+	CHECK_EQ(send(&p, tx, 7), 0);
+	dx_store_plain(&p.sides[WORKER].mesh->peers[LEADER].own_line->counts,
+	               before); /* as if it had not told */
+	CHECK(!dx_mesh_look(p.sides[LEADER].mesh));
+	CHECK_EQ(waker.wakes, 0);
+	CHECK_EQ(dx_reactor_turn(p.sides[LEADER].reactor, dx_now_ns() + 5 * DX_NS_PER_S), 1);
+	CHECK_EQ(waker.wakes, 1);
+	CHECK_EQ(dx_rx_next(rx, &waker.waker, &view, NULL), 1);
+	dx_rx_release(rx, view.id);
+	teardown(&p);
+}
+
 TEST(chan_awake, "who passes what a process wants rings if that sleeps, and "
                  "counts if it is awake")
 {

@@ -188,6 +188,7 @@ bool dx_mesh_look(struct dx_mesh *mesh);
 void dx_mesh_arm(struct dx_mesh *mesh);
 void dx_mesh_disarm(struct dx_mesh *mesh);
 /* Moves with every ring of any peer: how the reactor judges a park that ended late. */
+void dx_mesh_doubt(struct dx_mesh *mesh);
 uint64_t dx_mesh_rung(const struct dx_mesh *mesh);
 
 /* --- rx.c --- */
@@ -200,6 +201,7 @@ void dx_rx_test(struct dx_rx *rx); /* after the fence: does the producer want to
 void dx_rx_arm(struct dx_rx *rx);
 /* It waits, and a look found nothing: leave it to its peer to tell, if that knows what is wanted. */
 void dx_rx_try_tell(struct dx_rx *rx);
+void dx_rx_untell(struct dx_rx *rx); /* look at it again */
 void dx_rx_free(struct dx_rx *rx);
 
 /* --- tx.c --- */

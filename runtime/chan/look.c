@@ -19,7 +19,8 @@
  * nothing after its `wanted` was set where it stands needs no other look until one of them moves: its peer either sees
  * `wanted`, and counts, or had published before the look. So it waits in its peer's list, with `wanted` left as it is,
  * from sleep to sleep, and a process that sleeps over many streams looks at those of the peers that have something.
- * While it is awake, `wanted` that is passed costs its peer one more count, and no wake.
+ * While it is awake, `wanted` that is passed costs its peer one more count, and no wake. A peer that lies, or a bug, could
+ * hide what it publishes: so after a sleep that nobody ended, all streams are looked at.
  */
 #include <linux/futex.h>
 #include <string.h>
@@ -333,6 +334,13 @@ uint32_t dx_mesh_put_error(struct dx_mesh *mesh, uint64_t query, uint32_t exchan
 	};
 	memcpy(e->text, why->message, len);
 	return index;
+}
+
+void dx_mesh_doubt(struct dx_mesh *mesh)
+{
+	for (uint32_t i = 0; i < mesh->params.peers; i++)
+		dx_list_each(link, &mesh->peers[i].rx_told)
+			dx_rx_untell(DX_CONTAINER(link, struct dx_rx, waiting));
 }
 
 uint64_t dx_mesh_rung(const struct dx_mesh *mesh)

@@ -34,6 +34,11 @@ static void disarm(struct dx_source *source)
 	dx_mesh_disarm(DX_CONTAINER(source, struct dx_mesh, source));
 }
 
+static void doubt(struct dx_source *source)
+{
+	dx_mesh_doubt(DX_CONTAINER(source, struct dx_mesh, source));
+}
+
 static uint64_t rung(struct dx_source *source)
 {
 	return dx_mesh_rung(DX_CONTAINER(source, struct dx_mesh, source));
@@ -156,9 +161,12 @@ int dx_mesh_new(struct dx_reactor *reactor, const struct dx_mesh_params *params,
 	mesh->params = *params;
 	mesh->layout = dx_layout(params->peers, params->slots, params->frames, params->tasks);
 	mesh->page.fd = mesh->data.fd = -1;
-	mesh->source = (struct dx_source){
-		.look = look, .flush = flush, .arm = arm, .disarm = disarm, .rung = rung
-	};
+	mesh->source = (struct dx_source){ .look = look,
+		                           .flush = flush,
+		                           .arm = arm,
+		                           .disarm = disarm,
+		                           .doubt = doubt,
+		                           .rung = rung };
 	dx_list_init(&mesh->rx_waiting);
 	dx_list_init(&mesh->tx_waiting);
 	dx_list_init(&mesh->tx_all);

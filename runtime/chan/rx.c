@@ -50,7 +50,7 @@ static void set_word(struct dx_rx *rx, uint32_t state)
 	dx_mesh_changed(rx->mesh, rx->peer->index);
 }
 
-static void wait_on(struct dx_rx *rx)
+void dx_rx_untell(struct dx_rx *rx)
 {
 	rx->told = false;
 	dx_list_unlink(&rx->waiting);
@@ -106,7 +106,7 @@ static void lend_filters(struct dx_rx *rx, const struct dx_stream_key *key)
 	dx_frame_retain(rx->filters);
 	rx->request->filter_offset = (uint64_t)(rx->filters->bytes - dx_mesh_data(rx->mesh));
 	rx->request->filter_bytes = key->filters_bytes;
-	wait_on(rx); /* whether or not somebody reads it soon */
+	dx_rx_untell(rx); /* whether or not somebody reads it soon */
 }
 
 static void take_filters_back(struct dx_rx *rx)
@@ -426,7 +426,7 @@ int dx_rx_next(struct dx_rx *rx, struct dsmx_waker *waker, struct dx_frame_view 
 	if (rx->ring.slots != NULL && dx_load_plain(rx->ring.taken_word) != rx->ring.taken)
 		dx_ring_retire(&rx->ring);
 	rx->waker = waker;
-	wait_on(rx);
+	dx_rx_untell(rx);
 	return -EAGAIN;
 }
 
@@ -497,7 +497,7 @@ void dx_rx_close(struct dx_rx *rx)
 		FLIGHT(cancel, rx, 0, rx->ring.taken);
 		set_word(rx, DSMX_REQUEST_CANCEL);
 	}
-	wait_on(rx);
+	dx_rx_untell(rx);
 	(void)dx_rx_look(rx);
 }
 

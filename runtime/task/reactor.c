@@ -327,6 +327,8 @@ static bool look_late(struct dx_reactor *reactor)
 
 		if (silent)
 			reactor->suspect = s; /* before the look, which may remove it */
+		if (s->doubt != NULL)
+			s->doubt(s);
 		if (s->look(s))
 			news = true;
 		else if (silent)

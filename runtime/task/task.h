@@ -63,6 +63,8 @@ struct dx_source {
 	void (*arm)(struct dx_source *source);
 	/* Awake again. */
 	void (*disarm)(struct dx_source *source);
+	/* A park is over by its bound: look once at all that waits, whoever should have told of it. */
+	void (*doubt)(struct dx_source *source);
 	/* A number that moves with every ring of its peers. NULL: its news may come without, by the bound. */
 	uint64_t (*rung)(struct dx_source *source);
 	uint64_t rung_parked; /* the reactor's */
