@@ -51,7 +51,7 @@ struct liar_bytes {
 
 /* --- the worker --------------------------------------------------------------------------------------------------- */
 
-static void set_live(struct segments *s, uint32_t from, uint32_t to)
+HOSTILE static void set_live(struct segments *s, uint32_t from, uint32_t to)
 {
 	for (uint32_t i = from; i < to; i++)
 		dx_store_plain(
@@ -59,18 +59,18 @@ static void set_live(struct segments *s, uint32_t from, uint32_t to)
 			(uint32_t)getpid() | FUTEX_WAITERS | FUTEX_OWNER_DIED);
 }
 
-static void set_peer(struct segments *s, size_t part, uint64_t value)
+HOSTILE static void set_peer(struct segments *s, size_t part, uint64_t value)
 {
 	dx_store_plain(DX_LAYOUT_AT(uint64_t, s->page, part, SIBLING_PEER), value);
 }
 
 /* Workers are started in their order, and the first epoch is the leader's. */
-static uint64_t sibling_epoch(const struct segments *s)
+HOSTILE static uint64_t sibling_epoch(const struct segments *s)
 {
 	return DX_LAYOUT_AT(uint64_t, s->page, s->layout.mapped, SIBLING_PEER)[0];
 }
 
-static void set_closed(struct segments *s)
+HOSTILE static void set_closed(struct segments *s)
 {
 	for (uint32_t i = 0; i < DSMX_ABI_QUERIES; i++)
 		dx_store_plain(
@@ -78,7 +78,7 @@ static void set_closed(struct segments *s)
 			0);
 }
 
-static void change_descriptors(struct segments *s, enum lie lie, size_t slot)
+HOSTILE static void change_descriptors(struct segments *s, enum lie lie, size_t slot)
 {
 	struct dsmx_descriptor_abi *ring =
 		(struct dsmx_descriptor_abi *)(void *)s->data + slot * s->layout.frames;
@@ -94,7 +94,7 @@ static void change_descriptors(struct segments *s, enum lie lie, size_t slot)
 }
 
 /* A tail that was never seen cannot go back: the sibling gets the time to see it. */
-static void go_back(struct dsmx_stream_abi *stream)
+HOSTILE static void go_back(struct dsmx_stream_abi *stream)
 {
 	if (dx_load_plain(&stream->tail) == 0)
 		return;
@@ -103,7 +103,7 @@ static void go_back(struct dsmx_stream_abi *stream)
 	dx_store_plain(&stream->tail, 0);
 }
 
-static void change_stream(struct segments *s, enum lie lie, size_t slot)
+HOSTILE static void change_stream(struct segments *s, enum lie lie, size_t slot)
 {
 	struct dsmx_stream_abi *stream =
 		DX_LAYOUT_AT(struct dsmx_stream_abi, s->page, s->layout.streams, slot);
@@ -127,7 +127,7 @@ static void change_stream(struct segments *s, enum lie lie, size_t slot)
 }
 
 /* Where frames are: behind the rings. */
-static void change_frames(struct segments *s)
+HOSTILE static void change_frames(struct segments *s)
 {
 	size_t rings = (size_t)s->layout.peers * s->layout.slots * s->layout.frames *
 	               sizeof(struct dsmx_descriptor_abi);
@@ -136,7 +136,7 @@ static void change_frames(struct segments *s)
 		dx_store_plain(s->data + i, ~0ULL);
 }
 
-static void tell_lie(struct segments *s, enum lie lie)
+HOSTILE static void tell_lie(struct segments *s, enum lie lie)
 {
 	switch (lie) {
 	case LIE_DEAD:
@@ -173,7 +173,7 @@ static void tell_lie(struct segments *s, enum lie lie)
 	}
 }
 
-static void *keep_lying(void *arg)
+HOSTILE static void *keep_lying(void *arg)
 {
 	struct segments *s = arg;
 
@@ -194,11 +194,11 @@ static int liar_make(const void *bytes, size_t len, const struct dsmx_schema *ou
 	if (len != sizeof(is))
 		return -EINVAL;
 	memcpy(&is, bytes, len);
-	segments.mode = (int)is.lie;
 	if (segments.page == NULL && !find_segments(&segments))
 		return dx_error(err, -ENOENT, "the segments are not where they should be");
 	if (!lies && segments.page->epoch == is.epoch) {
 		lies = true;
+		segments.mode = (int)is.lie;
 		if (pthread_create(&thread, NULL, keep_lying, &segments) != 0)
 			return dx_error(err, -EAGAIN, "no thread to lie with");
 	}

@@ -11,6 +11,12 @@
 #include "chan/layout.h"
 #include "dsmx/abi.h"
 
+/*
+ * A thread looks at, and writes, what its process has by right to itself. The thread sanitizer is not to tell us so:
+ * it is what a hostile worker does.
+ */
+#define HOSTILE __attribute__((no_sanitize("thread")))
+
 struct segments {
 	struct dsmx_page_abi *page;
 	uint64_t *words;
