@@ -213,8 +213,8 @@ HOSTILE static bool lie_once(struct liar *l)
 		if (s.request->filter_bytes == 0 || go_on < l->is.query ||
 		    DSMX_WORD_STATE(s.word) != DSMX_REQUEST_START)
 			continue;
+		append(l->is.told); /* before: this process reads its filter, too, and the query may end of that */
 		write_lie(l, s.request);
-		append(l->is.told);
 		return true;
 	}
 	return false;
