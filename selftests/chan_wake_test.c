@@ -2,6 +2,8 @@
 /* chan_wake_test.c - who looks at which stream, who rings when, and bells that
  * pass 2^32 */
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -164,8 +166,20 @@ TEST(chan_awake, "who passes what a process wants rings if that sleeps, and "
 #define WAKES 40U
 #define FIRST (UINT32_MAX - WAKES / 2)
 
-/* A frame whenever the leader has taken the one before, and has said that it
- * goes to sleep. */
+static bool is_asleep(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (file == NULL || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		abort();
+	(void)fclose(file);
+	return state == 'S';
+}
+
+/* A frame whenever the leader has taken the one before, has said that it goes to sleep, and sleeps. */
 static int produce(struct pair *p)
 {
 	struct side *w = &p->sides[WORKER];
@@ -179,7 +193,8 @@ static int produce(struct pair *p)
 	for (uint32_t i = 0; r == 0 && i < WAKES; i++) {
 		while (dx_load_acquire(DX_EDGE_TAKEN, &tx->request->taken) != i ||
 		       dx_load_plain(&tx->request->wanted) != i ||
-		       dx_load_plain(&w->mesh->peers[LEADER].line->armed) == 0)
+		       dx_load_plain(&w->mesh->peers[LEADER].line->armed) == 0 ||
+		       !is_asleep(getppid()))
 			dx_spin_pause();
 		r = send(p, tx, i);
 	}
@@ -238,7 +253,7 @@ TEST(chan_bell_wraps, "a process is woken by a bell that passes 2^32, each time"
 	printf("# %llu parks\n", (unsigned long long)stats.parks);
 	CHECK(leader->mesh->peers[WORKER].line->bell < WAKES);
 	CHECK_EQ(stats.late_parks, 0);
-	CHECK(after.fires - before.fires > WAKES / 2);
+	CHECK(after.fires - before.fires >= WAKES);
 	teardown(&p);
 }
 
