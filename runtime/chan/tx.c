@@ -376,13 +376,7 @@ static uint32_t free_id(struct dx_tx *tx)
 void dx_tx_push(struct dx_tx *tx, struct dx_frame *frame, uint32_t len_bytes, uint32_t rows)
 {
 	uint32_t id = free_id(tx);
-	struct dsmx_descriptor_abi d = {
-		.offset = (uint64_t)(frame->bytes - (char *)tx->mesh->data.base),
-		.bytes = len_bytes,
-		.rows = rows,
-		.frame = id,
-		.generation = (uint32_t)tx->generation,
-	};
+	struct dsmx_descriptor_abi d;
 
 	tx->sent[id] = (struct dx_sent){ .frame = frame,
 		                         .position = tx->ring.tail,
@@ -392,6 +386,13 @@ void dx_tx_push(struct dx_tx *tx, struct dx_frame *frame, uint32_t len_bytes, ui
 	if (tx->ring.tail == 0)
 		first_commit(tx, len_bytes);
 	FLIGHT(commit, tx, rows, len_bytes);
+	d = (struct dsmx_descriptor_abi){
+		.offset = (uint64_t)(frame->bytes - (char *)tx->mesh->data.base),
+		.bytes = len_bytes,
+		.rows = rows,
+		.frame = id,
+		.generation = (uint32_t)tx->generation,
+	};
 	dx_ring_push(&tx->ring, &d);
 	if (dx_list_empty(&tx->dirty))
 		dx_list_append(&tx->mesh->tx_dirty, &tx->dirty);
