@@ -207,6 +207,50 @@ TEST(chan_hostile_death,
 	teardown(&p);
 }
 
+static void count_accused(void *arg, uint32_t peer, const char *what)
+{
+	(void)peer;
+	printf("# %s\n", what);
+	(*(int *)arg)++;
+}
+
+static bool closed_all(void *arg, uint32_t peer, uint64_t query)
+{
+	(void)arg;
+	return peer == LEADER && query == key.query;
+}
+
+/* A query's end comes by another word than its streams': both are there, and only one was looked at. */
+TEST(chan_closed,
+     "who closed a stream unread and then its query is not accused; who keeps a frame is")
+{
+	for (int lies = 0; lies < 2; lies++) {
+		struct dx_frame_view view;
+		int accused = 0;
+		struct dx_rx *rx;
+		struct dx_tx *tx;
+		struct pair p;
+
+		CHECK_EQ(setup(&p), 0);
+		dx_mesh_set_accuse(p.sides[WORKER].mesh, count_accused, &accused);
+		CHECK_EQ(open_stream(&p, &rx, &tx, DATA), 0);
+		for (uint32_t i = 0; i < 3; i++)
+			CHECK_EQ(push(p.sides[WORKER].mesh, tx, i), 0);
+		dx_tx_finish(tx, DSMX_STREAM_FIN, NULL);
+		settle(&p);
+		CHECK_EQ(dx_rx_next(rx, NULL, &view, NULL), 1);
+		if (lies == 0) {
+			dx_rx_release(rx, view.id);
+			dx_rx_close(rx);
+		}
+		dx_mesh_flush(p.sides[LEADER].mesh);
+		CHECK(dx_tx_reclaim(p.sides[WORKER].mesh, closed_all, NULL));
+		CHECK_EQ(accused, lies);
+		settle(&p);
+		teardown(&p);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	return harness_main(argc, argv);

@@ -467,12 +467,22 @@ bool dx_tx_reclaim(struct dx_mesh *mesh,
 	dx_list_each(link, &mesh->tx_all)
 	{
 		struct dx_tx *tx = DX_CONTAINER(link, struct dx_tx, all);
+		uint64_t word;
+		bool open;
 
 		if (!tx->finished || tx->out == 0 ||
 		    !has_closed(arg, tx->peer->index, tx->stream->query))
 			continue;
 		news = true;
-		if (collect(tx) > 0 && tx->out == 0)
+		/* What it said of the stream it has said before, though nobody may have looked yet. */
+		word = dx_load_acquire(DX_EDGE_REQUEST, tx->request_word);
+		open = word == DSMX_WORD(tx->generation, DSMX_REQUEST_START) ||
+		       word == DSMX_WORD(tx->generation, DSMX_REQUEST_CANCEL);
+		dx_tx_consumer_word(tx, word); /* frees it if it is not open */
+		if (!open)
+			continue;
+		(void)collect(tx);
+		if (tx->out == 0)
 			continue;
 		dx_peer_accuse(tx->peer, "it closed a query and holds frames of it");
 		dx_tx_consumer_word(tx, DSMX_WORD(tx->generation, DSMX_REQUEST_DONE));
