@@ -157,23 +157,9 @@ static const struct dsmx_extension operators[] = {
  */
 static struct dsmx_plan *hostile_plan(enum mode mode)
 {
-	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
-	static const struct dsmx_schema schema = { 1, &field };
-	static const uint32_t key;
-	struct hostile_bytes bytes = { { 3000000, 100 }, mode };
-	struct dsmx_plan *plan;
-	struct dsmx_rel *rel;
+	const struct hostile_bytes bytes = { { 3000000, 100 }, mode };
 
-	if (dsmx_plan_new(&plan) != 0)
-		return NULL;
-	rel = dsmx_rel_extension(plan, "hostile", &bytes, sizeof(bytes), &schema, NULL, 0);
-	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_HASH, rel, &key, 1, 0, NULL);
-	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, rel, NULL, 0, 1, NULL);
-	if (dsmx_plan_finish(plan, rel, NULL, NULL) != 0) {
-		dsmx_plan_free(plan);
-		return NULL;
-	}
-	return plan;
+	return shuffled_plan("hostile", &bytes, sizeof(bytes));
 }
 
 #define QUERY_MS 2000U

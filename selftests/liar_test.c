@@ -220,23 +220,9 @@ static const struct dsmx_extension operators[] = {
 /* liar on worker 0 ── shuffle over both ── gather */
 static struct dsmx_plan *liar_plan(enum lie lie, uint64_t epoch)
 {
-	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
-	static const struct dsmx_schema schema = { 1, &field };
-	static const uint32_t key;
-	struct liar_bytes bytes = { { ROWS, 100 }, lie, epoch };
-	struct dsmx_plan *plan;
-	struct dsmx_rel *rel;
+	const struct liar_bytes bytes = { { ROWS, 100 }, lie, epoch };
 
-	if (dsmx_plan_new(&plan) != 0)
-		return NULL;
-	rel = dsmx_rel_extension(plan, "liar", &bytes, sizeof(bytes), &schema, NULL, 0);
-	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_HASH, rel, &key, 1, 0, NULL);
-	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, rel, NULL, 0, 1, NULL);
-	if (dsmx_plan_finish(plan, rel, NULL, NULL) != 0) {
-		dsmx_plan_free(plan);
-		return NULL;
-	}
-	return plan;
+	return shuffled_plan("liar", &bytes, sizeof(bytes));
 }
 
 /* Any end will do, if it is in time. */

@@ -10,6 +10,7 @@
 
 #include "chan/layout.h"
 #include "dsmx/abi.h"
+#include "dsmx/plan.h"
 
 /*
  * A thread looks at, and writes, what its process has by right to itself. The thread sanitizer is not to tell us so:
@@ -52,6 +53,27 @@ static inline bool find_segments(struct segments *s)
 	memcpy(&s->words, &s->page, sizeof(s->words));
 	s->layout = dx_layout(s->page->peers, s->page->slots, s->page->frames, s->page->tasks);
 	return true;
+}
+
+/* operator @name on worker 0 -- shuffle over all -- gather. NULL: no memory. */
+static inline struct dsmx_plan *shuffled_plan(const char *name, const void *bytes, size_t len)
+{
+	static const struct dsmx_field field = { "n", { DSMX_INT64, 0, 0, 0 }, false };
+	static const struct dsmx_schema schema = { 1, &field };
+	static const uint32_t key;
+	struct dsmx_plan *plan;
+	struct dsmx_rel *rel;
+
+	if (dsmx_plan_new(&plan) != 0)
+		return NULL;
+	rel = dsmx_rel_extension(plan, name, bytes, len, &schema, NULL, 0);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_HASH, rel, &key, 1, 0, NULL);
+	rel = dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER, rel, NULL, 0, 1, NULL);
+	if (dsmx_plan_finish(plan, rel, NULL, NULL) != 0) {
+		dsmx_plan_free(plan);
+		return NULL;
+	}
+	return plan;
 }
 
 #endif /* DX_SELFTESTS_SEGMENTS_H */

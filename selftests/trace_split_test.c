@@ -77,24 +77,6 @@ static int work_make(const void *bytes, size_t len, const struct dsmx_schema *ou
 	return r;
 }
 
-static int pass_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
-                     struct dsmx_batch *ret_batch)
-{
-	(void)state;
-	return input->ops->poll_next(input, cx, ret_batch);
-}
-
-static int pass_make(const void *bytes, size_t len, const struct dsmx_schema *output,
-                     struct dsmx_operator **inputs, uint32_t input_count,
-                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
-{
-	static const struct dsmx_simple_ops ops = { "Pass", pass_next, NULL };
-
-	(void)bytes, (void)len, (void)err;
-	return input_count == 1 ? dsmx_simple_new(&ops, NULL, output, inputs[0], ret_operator)
-	                        : -EINVAL;
-}
-
 static const struct dsmx_extension extensions[] = { { "work", work_make },
 	                                            { "pass", pass_make },
 	                                            { NULL, NULL } };

@@ -5,11 +5,13 @@
 #ifndef DX_SELFTESTS_TRACER_H
 #define DX_SELFTESTS_TRACER_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include "dsmx/exec.h"
 #include "harness.h"
 
 #ifndef DSMX_TOP
@@ -102,5 +104,24 @@ static inline void tracer_stop(pid_t pid, int signal)
 			SKIP("no permission to load BPF programs, or none were built");            \
 		}                                                                                  \
 	} while (0)
+
+/* An operator that passes rows on. */
+static inline int pass_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
+                            struct dsmx_batch *ret_batch)
+{
+	(void)state;
+	return input->ops->poll_next(input, cx, ret_batch);
+}
+
+static inline int pass_make(const void *bytes, size_t len, const struct dsmx_schema *output,
+                            struct dsmx_operator **inputs, uint32_t input_count,
+                            struct dsmx_operator **ret_operator, struct dsmx_error *err)
+{
+	static const struct dsmx_simple_ops ops = { "Pass", pass_next, NULL };
+
+	(void)bytes, (void)len, (void)err;
+	return input_count == 1 ? dsmx_simple_new(&ops, NULL, output, inputs[0], ret_operator)
+	                        : -EINVAL;
+}
 
 #endif /* DX_SELFTESTS_TRACER_H */

@@ -16,7 +16,7 @@
  *	STREAM		producer, after the stream's fields	consumer, before it reads them
  *	BELL		waker, after what it published		sleeper, before it looks at what was rung for
  *	CHANGES		waker, after a request or stream word	sleeper, before it scans the words
- *	COUNTS		waker, after a count that a peer wants		sleeper, before it reads the counts
+ *	COUNTS		waker, after a count that a peer wants	sleeper, before it reads the counts
  *	PLAN		leader, after the query's record	process, before it reads the record
  *	STATE		owner, after what a state stands for	peer, before it relies on it
  *	LIVE		kernel, when the owner dies		watcher

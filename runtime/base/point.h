@@ -32,7 +32,7 @@
 #define DX_POINT_TABLE(X)                                                                          \
 	/* the edges of base/order.h, in their order */                                           \
 	X(TAIL) X(TAKEN) X(RELEASED) X(REQUEST) X(STREAM) X(BELL) X(CHANGES) X(COUNTS) X(PLAN)     \
-	X(STATE) X(LIVE) X(DEAD) X(MOVE) X(PARK) X(SEEN) X(PULSE) X(FLIGHT) X(SAMPLE)                       \
+	X(STATE) X(LIVE) X(DEAD) X(MOVE) X(PARK) X(SEEN) X(PULSE) X(FLIGHT) X(SAMPLE)               \
 	/* its fences, in their order */                                                          \
 	X(SLEEP) X(WAKE)                                                                           \
 	/* a store that one of those orders, such as a sleeper's `wanted` */                      \

@@ -187,8 +187,9 @@ void dx_flight_look(struct dx_mesh *mesh);
 bool dx_mesh_look(struct dx_mesh *mesh);
 void dx_mesh_arm(struct dx_mesh *mesh);
 void dx_mesh_disarm(struct dx_mesh *mesh);
-/* Moves with every ring of any peer: how the reactor judges a park that ended late. */
+/* A park ended by its bound: the next look is at every stream that waits, whatever its peer told. */
 void dx_mesh_doubt(struct dx_mesh *mesh);
+/* Moves with every ring of any peer: how the reactor judges a park that ended late. */
 uint64_t dx_mesh_rung(const struct dx_mesh *mesh);
 
 /* --- rx.c --- */
