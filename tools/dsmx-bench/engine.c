@@ -130,18 +130,24 @@ struct dsmx_session_options engine_options(const struct bench *bench, uint32_t w
 		.size = sizeof(struct dsmx_session_options),
 		.workers = workers,
 		.pages = bench->pages,
-		.worker_path = "/proc/self/exe",
-		.extensions = bench_extensions,
 	};
+}
+
+int engine_open_with(const struct dsmx_session_options *options, struct dsmx_session **ret_session)
+{
+	struct dsmx_error err;
+	int r = dsmx_session_open(options, ret_session, &err);
+
+	return r < 0 ? complain(r, &err) : 0;
 }
 
 int engine_open(const struct bench *bench, uint32_t workers, struct dsmx_session **ret_session)
 {
 	struct dsmx_session_options options = engine_options(bench, workers);
-	struct dsmx_error err;
-	int r = dsmx_session_open(&options, ret_session, &err);
 
-	return r < 0 ? complain(r, &err) : 0;
+	options.worker_path = "/proc/self/exe";
+	options.extensions = bench_extensions;
+	return engine_open_with(&options, ret_session);
 }
 
 int engine_run(struct dsmx_session *session, struct dsmx_plan *plan, struct dsmx_rel *root,
@@ -165,18 +171,4 @@ int engine_run(struct dsmx_session *session, struct dsmx_plan *plan, struct dsmx
 	dsmx_query_close(query);
 	dsmx_plan_free(plan);
 	return r < 0 ? complain(r, &err) : 0;
-}
-
-int engine_one_row(struct dsmx_session *session, uint64_t *ret_ns,
-                   struct dsmx_query_stats *ret_stats)
-{
-	const struct engine_rows one = { .rows = 1 };
-	struct dsmx_plan *plan;
-
-	if (dsmx_plan_new(&plan) != 0)
-		return -ENOMEM;
-	return engine_run(session, plan,
-	                  dsmx_rel_exchange(plan, DSMX_EXCHANGE_GATHER,
-	                                    engine_rows_rel(plan, &one, NULL), NULL, 0, 1, NULL),
-	                  ret_ns, ret_stats);
 }

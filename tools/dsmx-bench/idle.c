@@ -61,15 +61,12 @@ static int measure(struct bench *bench, enum dsmx_wait_backend backend, const ch
 	struct dsmx_session *session;
 	char text[48];
 	struct dsmx_session_options options = engine_options(bench, WORKERS);
-	struct dsmx_error err;
 	int pid, r;
 
 	options.wait = backend;
-	r = dsmx_session_open(&options, &session, &err);
-	if (r < 0) {
-		fprintf(stderr, "dsmx-bench: %s\n", err.message);
+	r = engine_open_with(&options, &session);
+	if (r < 0)
 		return r;
-	}
 	dsmx_session_info(session, &info);
 	(void)nanosleep(&settle, NULL);
 	for (int pass = 0; pass < 2; pass++) {

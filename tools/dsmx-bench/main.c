@@ -4,7 +4,8 @@
  *
  * `ring` and `latency` measure what lies below the public interface. So this tool, alone among the tools, is linked
  * with the library's objects and may include the headers of base, shm, ring, wait, task and chan; session, startstream and
- * exchange use the public interface only. Its workers are itself.
+ * exchange use the public interface only. Workers that need operators of ours are this program; those of session and
+ * idle are dsmx-worker, as anybody's.
  */
 #include <errno.h>
 #include <fcntl.h>

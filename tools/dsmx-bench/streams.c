@@ -7,6 +7,11 @@
  * it, that of a thread which does nothing but sleep on a bare futex. The consumer's mesh and reactor are the
  * library's, without patience: what is measured are parks. One process plays all peers, each with segments, mesh and
  * reactor of its own.
+ *
+ * "memory ready" is how long both ends of a stream take to have what it needs: the consumer's books and its log, the
+ * producer's books and its ring, and the first frame, ready to be written. Segments were populated long before, so
+ * there is no page to wait for. Processor time of both processes, not the way of the request between them, which is
+ * startstream's. Its limit is that of the design.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,13 +34,19 @@
 #define EACH  8U /* streams of each peer */
 #define WAKES 2000U
 
+/* Streams whose memory is measured, all of one peer, each in a slot that was never used; their first frames. */
+#define READY_STREAMS  64U
+#define READY_BYTES    (64U << 10)
+#define READY_LIMIT_US 20
+
 /* A process: the consumer, or one of its peers. */
 struct process {
 	struct dx_reactor *reactor;
 	struct dx_mesh *mesh;
 	struct dx_mesh_ops ops;
-	struct dx_tx *tx[EACH];
+	struct dx_tx *tx[READY_STREAMS];
 	uint32_t streams;
+	double ready_ns; /* what the last one took until it had a frame to write */
 };
 
 struct cluster {
@@ -43,6 +54,8 @@ struct cluster {
 	enum dsmx_wait_backend backend;
 	uint32_t peers, each;
 };
+
+_Static_assert(EACH <= READY_STREAMS, "there is a tx for each slot");
 
 static void on_request(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word,
                        const struct dsmx_request_abi *request)
@@ -54,17 +67,18 @@ static void on_request(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint6
 	p->streams++;
 }
 
-static int make_process(struct process *p, uint32_t self, enum dsmx_wait_backend backend)
+static int make_process(struct process *p, uint32_t self, enum dsmx_wait_backend backend,
+                        uint32_t peers, uint32_t slots, uint64_t data_bytes)
 {
 	struct dx_mesh_params params = {
 		.session = 1,
 		.epoch = 1 + self,
 		.self = self,
-		.peers = PEERS + 1,
-		.slots = EACH,
+		.peers = peers + 1,
+		.slots = slots,
 		.frames = 16,
 		.tasks = 1,
-		.data_bytes = 1 << 20,
+		.data_bytes = data_bytes,
 		.pages = DSMX_PAGES_SMALL,
 		.numa_node = -1,
 	};
@@ -80,6 +94,14 @@ static int make_process(struct process *p, uint32_t self, enum dsmx_wait_backend
 		dx_mesh_set_ops(p->mesh, &p->ops);
 	}
 	return r;
+}
+
+static void free_process(struct process *p)
+{
+	if (p->mesh != NULL)
+		dx_mesh_free(p->mesh);
+	if (p->reactor != NULL)
+		dx_reactor_free(p->reactor);
 }
 
 static int attach(const struct process *self, uint32_t peer, const struct process *other)
@@ -199,7 +221,7 @@ static void consume(struct pair *pair)
 	pair->result[1] = (double)(after.parks - before.parks) / (WAKES - WAKES / 10);
 }
 
-/* --- rounds -------------------------------------------------------------------------------------------------- */
+/* --- wakes --------------------------------------------------------------------------------------------------- */
 
 static int measure(struct bench *bench, enum dsmx_wait_backend backend, uint32_t peers,
                    uint32_t each, double limit)
@@ -210,7 +232,7 @@ static int measure(struct bench *bench, enum dsmx_wait_backend backend, uint32_t
 	char text[48];
 
 	for (uint32_t i = 0; r == 0 && i <= peers; i++)
-		r = make_process(&c->processes[i], i, backend);
+		r = make_process(&c->processes[i], i, backend, PEERS, EACH, 1 << 20);
 	for (uint32_t i = 1; r == 0 && i <= peers; i++) {
 		r = attach(&c->processes[0], i, &c->processes[i]);
 		if (r == 0)
@@ -221,12 +243,8 @@ static int measure(struct bench *bench, enum dsmx_wait_backend backend, uint32_t
 		c->each = each;
 		r = pair_run(4096, &c, consume, produce, result);
 	}
-	for (uint32_t i = 0; c != NULL && i <= peers; i++) {
-		if (c->processes[i].mesh != NULL)
-			dx_mesh_free(c->processes[i].mesh);
-		if (c->processes[i].reactor != NULL)
-			dx_reactor_free(c->processes[i].reactor);
-	}
+	for (uint32_t i = 0; c != NULL && i <= peers; i++)
+		free_process(&c->processes[i]);
 	free(c);
 	if (r < 0)
 		return r;
@@ -237,6 +255,69 @@ static int measure(struct bench *bench, enum dsmx_wait_backend backend, uint32_t
 	bench_add(bench, text, "", result[1], 0);
 	return 0;
 }
+
+/* --- the memory of a stream ---------------------------------------------------------------------------------- */
+
+static void on_ready(struct dx_mesh *mesh, uint32_t peer, uint32_t slot, uint64_t word,
+                     const struct dsmx_request_abi *request)
+{
+	struct process *p = dx_mesh_ops(mesh)->arg;
+	uint64_t start_ns = dx_now_ns();
+	struct dx_frame *frame;
+
+	on_request(mesh, peer, slot, word, request);
+	if (dx_tx_room(p->tx[slot], READY_BYTES, NULL) != 1 ||
+	    dx_frame_new(mesh, READY_BYTES, true, NULL, &frame) < 0)
+		_exit(1);
+	p->ready_ns = (double)(dx_now_ns() - start_ns);
+}
+
+static int open_all(struct process *consumer, struct process *producer, double *ns)
+{
+	for (uint32_t i = 0; i < READY_STREAMS; i++) {
+		struct dx_stream_key key = { .query = 1, .partitions = 1, .task = i };
+		uint64_t start_ns = dx_now_ns();
+		struct dx_rx *rx;
+		int r = dx_rx_open(consumer->mesh, 1, &key, false, &rx, NULL);
+
+		ns[i] = (double)(dx_now_ns() - start_ns);
+		if (r < 0)
+			return r;
+		dx_mesh_flush(consumer->mesh);
+		while (producer->streams == i)
+			(void)dx_reactor_turn(producer->reactor, 0);
+		ns[i] += producer->ready_ns;
+	}
+	return 0;
+}
+
+static int measure_ready(struct bench *bench)
+{
+	struct process *p = calloc(2, sizeof(*p));
+	double ns[READY_STREAMS];
+	int r = p == NULL ? -ENOMEM : 0;
+
+	for (uint32_t i = 0; r == 0 && i < 2; i++)
+		r = make_process(&p[i], i, DSMX_WAIT_AUTO, 1, READY_STREAMS,
+		                 2UL * READY_STREAMS * READY_BYTES);
+	if (r == 0)
+		r = attach(&p[0], 1, &p[1]);
+	if (r == 0)
+		r = attach(&p[1], 0, &p[0]);
+	if (r == 0) {
+		p[1].ops.request = on_ready;
+		r = open_all(&p[0], &p[1], ns);
+	}
+	for (uint32_t i = 0; p != NULL && i < 2; i++)
+		free_process(&p[i]);
+	free(p);
+	if (r == 0)
+		bench_add(bench, "streams/memory ready", "us",
+		          bench_median(ns, READY_STREAMS) / 1000, READY_LIMIT_US);
+	return r;
+}
+
+/* --- rounds -------------------------------------------------------------------------------------------------- */
 
 int streams_round(struct bench *bench)
 {
@@ -250,5 +331,7 @@ int streams_round(struct bench *bench)
 		r = measure(bench, DSMX_WAIT_URING, rows[i].peers, rows[i].each, limit);
 	if (r == 0)
 		r = measure(bench, DSMX_WAIT_FUTEX, PEERS, EACH, limit);
+	if (r == 0)
+		r = measure_ready(bench);
 	return r;
 }
