@@ -27,23 +27,26 @@ point $? flight_off 'as long as nobody wants it, nothing is recorded'
 point $? flight_on 'a session that runs is told to record, and to stop again, from outside'
 
 # In the order of time: a frame is published before it is taken; and every kind is there. What is older than the oldest
-# event of any process cannot be told: that one no longer has the other half. The clocks of two processors of a virtual
-# machine may differ by more than the way of a frame takes, 100 ns: 2 us are allowed.
+# event of any process cannot be told, nor what is later than the last of any: that one no longer has the other half, or
+# was the first to see that recorders are off. The clocks of two processors of a virtual machine may differ by more than
+# the way of a frame takes, 100 ns: 2 us are allowed.
 "$trace" flight -p $running --format csv >"$dir/events" 2>"$dir/recorders"
 awk -F, '
 	FNR == 1 { next }
 	{ stream = $8 " " $9 "." $10 ">" $11 }
 	FNR == NR {
-		if (!($4 in first)) { first[$4] = $1; if ($1 + 0 > since) since = $1 + 0 }
+		if (!($4 in last_of) && $1 + 0 > since) since = $1 + 0
+		last_of[$4] = $1 + 0
 		if ($2 == "commit") there[stream, ++out[stream]] = $1 + 0
 		next
 	}
+	FNR == 2 { until = since + 1e15; for (p in last_of) if (last_of[p] < until) until = last_of[p] }
 	$1 + 0 < last { print "out of order: " $0; bad = 1 }
 	{ last = $1 + 0; seen[$2]++ }
 	$1 + 0 < since { next }
 	$2 == "send" { whole[stream] = 1 }
 	$2 == "commit" { frames++ }
-	$2 == "take" && whole[stream] {
+	$2 == "take" && whole[stream] && $1 + 2000 <= until {
 		n = ++in_[stream]
 		if (!((stream, n) in there) || there[stream, n] > $1 + 2000) {
 			print "taken before it was there, at " there[stream, n] ": " $0
