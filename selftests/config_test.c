@@ -142,13 +142,15 @@ TEST(config_apply, "each key goes to its field, and what the program has said st
 	const char *path;
 
 	CHECK(make_dirs());
-	path = write_file("a.conf", "# a remark\n[Session]\nWorkers=3\n\n[Worker]\nMemoryMax = 4G\n"
-	                            "CPUQuota=150%\nTasksMax=64\nAllowedCPUs=0 1\n"
-	                            "Isolation=cgroup!\nCoreDump=yes\nRestart=always\n"
-	                            "RestartSec=200ms\nRestartMaxDelaySec=10\n"
-	                            "RestartResetSec=1min\nStartLimitBurst=7\n"
-	                            "StartLimitIntervalSec=30s\nWatchdogSec=0\n"
-	                            "TimeoutStartSec=3\nTimeoutStopSec=1.5s\n");
+	path = write_file(
+		"a.conf",
+		"# a remark\n[Session]\nWorkers=3\nTimeoutVerdictSec=0.7\n\n[Worker]\nMemoryMax = 4G\n"
+		"CPUQuota=150%\nTasksMax=64\nAllowedCPUs=0 1\n"
+		"Isolation=cgroup!\nCoreDump=yes\nRestart=always\n"
+		"RestartSec=200ms\nRestartMaxDelaySec=10\n"
+		"RestartResetSec=1min\nStartLimitBurst=7\n"
+		"StartLimitIntervalSec=30s\nWatchdogSec=0\n"
+		"TimeoutStartSec=3\nTimeoutStopSec=1.5s\n");
 	CHECK_EQ(dsmx_config_load(path, &config, &err), 0);
 	CHECK(dsmx_config_warning(config, 0) == NULL);
 	dsmx_config_apply(config, &options);
@@ -168,6 +170,7 @@ TEST(config_apply, "each key goes to its field, and what the program has said st
 	CHECK_EQ(options.watchdog_ms, DSMX_WATCHDOG_OFF);
 	CHECK_EQ(options.start_timeout_ms, 3000);
 	CHECK_EQ(options.stop_timeout_ms, 1500);
+	CHECK_EQ(options.verdict_timeout_ms, 700);
 	dsmx_config_free(config);
 	remove_dirs();
 }
@@ -273,6 +276,7 @@ TEST(config_wrong, "what is wrong is said with file and line; what is unknown is
 		{ "[Worker]\nWatchdogSec=1ms\n", "from 200ms on" },
 		{ "[Worker]\nTasksMax=0\n", "from 1 on" },
 		{ "[Session]\nWorkers=65\n", "Workers=65" },
+		{ "[Session]\nTimeoutVerdictSec=25h\n", "a time" },
 		{ "[Session]\nWorkerPath=bin/x\n", "absolute path" },
 		{ "Workers=1\n", "a.conf:1: Workers= stands before" },
 		{ "[Worker]\nTasksMax\n", "neither" },

@@ -147,6 +147,12 @@ struct dsmx_session_options {
 	/* Bytes a second on one disk, "/dev/sda 50M": the disk, or a file on it; K, M, G, T of 1000. NULL: no limit */
 	const char *worker_io_read_max;
 	const char *worker_io_write_max;
+
+	/*
+	 * A query that broke because a worker died waits for so long, from the worker's end on, to hear from the
+	 * supervisor what it died of; then it fails without. 0: 100
+	 */
+	uint32_t verdict_timeout_ms;
 };
 
 /* What a session will take; bytes of memory, not address space. */

@@ -2,10 +2,10 @@
 /*
  * cause.c - why a query failed, and whether it may run again
  *
- * A stream that broke says that its producer is dead, or was cancelled: symptoms. Within 100 ms the cause is
- * known: the earliest error of an operator, or the supervisor's verdict on a worker. The verdict follows the kernel's
+ * A stream that broke says that its producer is dead, or was cancelled: symptoms. Within `verdict_timeout_ms` (100)
+ * the cause is known: the earliest error of an operator, or the supervisor's verdict on a worker. The verdict follows the kernel's
  * notice, and that the tearing down of the worker's memory, some 80 ms for each GiB, where its streams broke at once:
- * so for a process that is dead and not yet gone they begin when it is. If the cause is a death, the
+ * so for a process that is dead and not yet gone that time begins when it is. If the cause is a death, the
  * caller allowed it and has received no row, the whole query runs again under a new id; rows of the old one
  * cannot be mistaken for rows of the new. It waits a little for the worker's successor, as a query that starts
  * does, and runs on those that there are.
@@ -15,9 +15,14 @@
 #include "base/order.h"
 #include "session/query.h"
 
-#define CAUSE_NS    (100 * DX_NS_PER_MS)
 #define GONE_NS     (10 * DX_NS_PER_S)
 #define RETRIES_MAX 3
+
+/* That the supervisor has for its verdict. */
+static uint64_t verdict_ns(const struct dsmx_query *q)
+{
+	return q->session->options.verdict_timeout_ms * DX_NS_PER_MS;
+}
 
 /* Does the kernel still tear down a process that this query was dealt to, or is it about to be found out? */
 static bool is_going(const struct dsmx_query *q)
@@ -40,7 +45,7 @@ void dx_query_failing(struct dsmx_query *q)
 {
 	q->state = DX_QUERY_FAILING;
 	q->failed_ns = dx_now_ns();
-	q->cause_deadline_ns = q->failed_ns + CAUSE_NS;
+	q->cause_deadline_ns = q->failed_ns + verdict_ns(q);
 	q->gone = !is_going(q);
 	q->stats.failed_ns = q->failed_ns - q->start_ns;
 }
@@ -90,15 +95,15 @@ static bool find_verdict(struct dsmx_query *q)
 	return true;
 }
 
-/* @now_ns is past the deadline: is there reason to wait on? The end of who was going begins a last 100 ms. */
+/* @now_ns is past the deadline: is there reason to wait on? The end of who was going begins a last time-out. */
 static bool wait_on(struct dsmx_query *q, uint64_t now_ns)
 {
 	bool going = is_going(q);
 
-	if (now_ns - q->failed_ns >= GONE_NS || (q->gone && !going))
+	if (now_ns - q->failed_ns >= GONE_NS + verdict_ns(q) || (q->gone && !going))
 		return false;
 	q->gone = !going;
-	q->cause_deadline_ns = now_ns + CAUSE_NS;
+	q->cause_deadline_ns = now_ns + verdict_ns(q);
 	return true;
 }
 

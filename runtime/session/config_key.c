@@ -74,6 +74,7 @@ static const struct row {
 	{ "Session", "OverflowMax", KIND_SIZE, AT(overflow_max_bytes), 1, UINT64_MAX },
 	{ "Session", "StreamsPerPeer", KIND_COUNT, AT(streams_per_peer), 1, UINT32_MAX },
 	{ "Session", "FramesPerStream", KIND_COUNT, AT(frames_per_stream), 1, UINT32_MAX },
+	{ "Session", "TimeoutVerdictSec", KIND_MS, AT(verdict_timeout_ms), 1, 86400000 },
 	{ "Session", "WorkerPath", KIND_PATH, AT(worker_path), 0, 0 },
 	{ "Session", "CgroupRoot", KIND_PATH, AT(cgroup_root), 0, 0 },
 	{ "Worker", "MemoryMax", KIND_SIZE, AT(worker_memory_max), 0, UINT64_MAX },

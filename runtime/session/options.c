@@ -17,6 +17,7 @@
 #define DEFAULT_OVERFLOW             (1ULL << 30)
 #define DEFAULT_START_TIMEOUT_MS     10000U
 #define DEFAULT_STOP_TIMEOUT_MS      2000U
+#define DEFAULT_VERDICT_TIMEOUT_MS   100U
 #define DEFAULT_RESTART_DELAY_MS     100U
 #define DEFAULT_RESTART_MAX_DELAY_MS 30000U
 #define DEFAULT_RESTART_RESET_MS     60000U
@@ -64,6 +65,9 @@ static int check_numbers(const struct dsmx_session_options *o, struct dsmx_error
 	if (o->stop_timeout_ms > START_TIMEOUT_MAX_MS)
 		return dx_error(err, -EINVAL, "stop_timeout_ms: %u, but a day is the most",
 		                o->stop_timeout_ms);
+	if (o->verdict_timeout_ms > START_TIMEOUT_MAX_MS)
+		return dx_error(err, -EINVAL, "verdict_timeout_ms: %u, but a day is the most",
+		                o->verdict_timeout_ms);
 	if (o->watchdog_ms < WATCHDOG_MIN_MS)
 		return dx_error(err, -EINVAL,
 		                "watchdog_ms: %u, but %u are the least: a worker that sleeps "
@@ -226,6 +230,8 @@ int dx_session_options(const struct dsmx_session_options *options,
 		o.start_timeout_ms = DEFAULT_START_TIMEOUT_MS;
 	if (o.stop_timeout_ms == 0)
 		o.stop_timeout_ms = DEFAULT_STOP_TIMEOUT_MS;
+	if (o.verdict_timeout_ms == 0)
+		o.verdict_timeout_ms = DEFAULT_VERDICT_TIMEOUT_MS;
 	set_restart(&o);
 	r = set_isolation(&o, err);
 	if (r == 0)

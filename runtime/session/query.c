@@ -8,7 +8,7 @@
  *
  * The root's fragment is a task of the leader's reactor, which runs only inside the calls below. It reads one
  * batch ahead of the application and parks. FAILING: a dead peer or a cancelled stream is never a cause; the
- * supervisor's verdict or the earliest operator's error takes its place, or after 100 ms it stands.
+ * supervisor's verdict or the earliest operator's error takes its place, or after `verdict_timeout_ms` it stands.
  */
 #include "session/query.h"
 
