@@ -402,6 +402,25 @@ TEST(service_cancel_without_slot, "a CANCEL that finds no slot is said as soon a
 	teardown(&f);
 }
 
+#ifdef DX_POINTS
+TEST(service_cancel_without_memory,
+     "a CANCEL that finds neither a slot nor memory is said all the same")
+{
+	struct fixture f;
+
+	CHECK_EQ(setup(&f), 0);
+	dx_point_fail(DX_POINT_ALLOC, 1, UINT64_MAX, ENOMEM);
+	dx_cancel_partition(f.query, f.query->procedures[0].rel, 1);
+	dx_points_reset();
+	CHECK(f.c.processes[0].service->unsaid > 0);
+	settle(&f.c);
+	CHECK_EQ(f.c.processes[0].service->unsaid, 0);
+	CHECK(seen_by_producer(&f) != NULL);
+	CHECK_EQ(seen_by_producer(&f)->procedures[0].parts[1], DX_PART_CANCELLED);
+	teardown(&f);
+}
+#endif
+
 TEST(service_storm,
      "a hundred thousand requests and cancels leave a service that answers, and nothing else")
 {

@@ -2,8 +2,6 @@
 /*
  * cancel.c - a consumer that does not want its partition says so to every producer task, now or when a slot is free
  */
-#include <stdlib.h>
-
 #include "exchange/internal.h"
 
 struct dx_stream_key dx_stream_key_of(const struct dx_query *query, const struct dsmx_rel *rel,
@@ -43,42 +41,43 @@ static bool say_cancel(struct dx_query *query, const struct dsmx_rel *rel, uint3
 	return true;
 }
 
-/* Kept until there is a slot: a producer that is not told keeps rows which nobody will read. */
-static void cancel_later(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
-                         uint32_t partition)
-{
-	struct dx_unsaid *u = malloc(sizeof(*u));
-
-	if (u == NULL)
-		return;
-	*u = (struct dx_unsaid){ .rel = rel, .task = task, .partition = partition };
-	dx_list_init(&u->link);
-	dx_list_append(&query->unsaid, &u->link);
-	query->service->unsaid++;
-}
-
 void dx_cancel_task(struct dx_query *query, const struct dsmx_rel *rel, uint32_t task,
                     uint32_t partition)
 {
-	if (!query->closing && !say_cancel(query, rel, task, partition))
-		cancel_later(query, rel, task, partition);
+	struct dx_procedure *p = &query->procedures[rel->exchange.number];
+	bool *unsaid = &p->unsaid[(size_t)task * rel->exchange.partitions + partition];
+
+	if (query->closing || *unsaid || say_cancel(query, rel, task, partition))
+		return;
+	/* Until there is a slot: a producer that is not told keeps rows which nobody will read. */
+	*unsaid = true;
+	p->unsaid_count++;
+	query->service->unsaid++;
+}
+
+static bool say_again(struct dx_query *query, struct dx_procedure *p)
+{
+	uint32_t partitions = p->rel->exchange.partitions, before = p->unsaid_count;
+
+	for (uint32_t t = 0; p->unsaid_count > 0 && t < p->rel->exchange.producer_tasks; t++)
+		for (uint32_t c = 0; c < partitions; c++) {
+			bool *unsaid = &p->unsaid[(size_t)t * partitions + c];
+
+			if (!*unsaid || !say_cancel(query, p->rel, t, c))
+				continue;
+			*unsaid = false;
+			p->unsaid_count--;
+			query->service->unsaid--;
+		}
+	return p->unsaid_count < before;
 }
 
 bool dx_cancel_again(struct dx_query *query)
 {
 	bool news = false;
 
-	dx_list_each(link, &query->unsaid)
-	{
-		struct dx_unsaid *u = DX_CONTAINER(link, struct dx_unsaid, link);
-
-		if (!query->closing && !say_cancel(query, u->rel, u->task, u->partition))
-			continue;
-		dx_list_unlink(&u->link);
-		free(u);
-		query->service->unsaid--;
-		news = true;
-	}
+	for (uint32_t i = 0; i < query->procedure_count; i++)
+		news |= say_again(query, &query->procedures[i]);
 	return news;
 }
 

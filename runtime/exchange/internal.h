@@ -39,7 +39,7 @@ struct dx_service {
 	bool hold_deadlocks; /* for inspection: DSMX_HOLD_DEADLOCKS */
 	struct dx_list queries;
 	struct dx_list samplers; /* that wait for samples */
-	uint32_t unsaid;         /* of all queries: see struct dx_unsaid */
+	uint32_t unsaid;         /* of all queries: see struct dx_procedure */
 	uint32_t undecided;      /* leader: deaths, of all queries: see rerun.c */
 	uint64_t next_query;     /* leader */
 	uint64_t closed_seen[DSMX_ABI_QUERIES];
@@ -67,6 +67,8 @@ struct dx_procedure {
 	uint32_t first_task; /* number of its task 0 among all producer tasks of the plan */
 	struct dx_producer **producers; /* by task; NULL: never started here */
 	uint8_t *parts;                 /* enum dx_part_state by task and partition */
+	bool *unsaid; /* by task and partition: as a consumer, a CANCEL that found no slot */
+	uint32_t unsaid_count;
 	struct dx_list passive;         /* those that wait for the end of the producers here */
 	struct dx_filter_set **filters; /* by partition, NULL: none came; NULL: not one did */
 };
@@ -81,14 +83,6 @@ struct dx_fragment {
 	struct dsmx_task_abi *record;
 };
 
-/* A CANCEL that found no slot. */
-struct dx_unsaid {
-	struct dx_list link;
-	const struct dsmx_rel *rel;
-	uint32_t task;
-	uint32_t partition;
-};
-
 /* Where a producer task runs since a process died: see rerun.c. */
 struct dx_move {
 	uint32_t exchange;
@@ -100,7 +94,6 @@ struct dx_move {
 
 struct dx_query {
 	struct dx_list link;
-	struct dx_list unsaid;
 	struct dx_service *service;
 	uint64_t id;
 	uint32_t record; /* index in the leader's records */
@@ -255,7 +248,7 @@ void dx_cancel_task(struct dx_query *query, const struct dsmx_rel *rel, uint32_t
                     uint32_t partition);
 /* For every stream that partition @partition of an exchange would have read. */
 void dx_cancel_partition(struct dx_query *query, const struct dsmx_rel *rel, uint32_t partition);
-/* What found no slot before; when the query is closing, forget it. Returns whether anything was said. */
+/* What found no slot before. Returns whether anything was said. */
 bool dx_cancel_again(struct dx_query *query);
 
 /* --- passive.c --- */

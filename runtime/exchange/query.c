@@ -27,6 +27,8 @@ static void free_procedures(struct dx_query *q)
 				dx_producer_free(p->producers[t]);
 		free(p->producers);
 		free(p->parts);
+		free(p->unsaid);
+		q->service->unsaid -= p->unsaid_count;
 		for (uint32_t c = 0; p->filters != NULL && c < p->rel->exchange.partitions; c++)
 			dx_filters_free(p->filters[c]);
 		free(p->filters);
@@ -70,7 +72,8 @@ static int register_all(struct dx_query *q)
 		number += rel->exchange.producer_tasks;
 		p->producers = calloc(tasks, sizeof(struct dx_producer *));
 		p->parts = calloc(tasks * rel->exchange.partitions, 1);
-		if (p->producers == NULL || p->parts == NULL)
+		p->unsaid = calloc(tasks * rel->exchange.partitions, sizeof(bool));
+		if (p->producers == NULL || p->parts == NULL || p->unsaid == NULL)
 			return -ENOMEM;
 	}
 	return 0;
@@ -152,7 +155,6 @@ static int load(struct dx_service *service, const void *bytes, size_t len, struc
 	q->service = service;
 	q->spill_budget.file = service->keeps_overflow ? &service->overflow : NULL;
 	dx_list_init(&q->link);
-	dx_list_init(&q->unsaid);
 	dx_list_init(&q->readers);
 	if (dx_plan_hash(bytes, len) != q->plan_hash)
 		return dx_error(err, -EBADMSG,
@@ -177,7 +179,6 @@ void dx_query_free(struct dx_query *q)
 {
 	q->closing = true;
 	free_procedures(q);
-	(void)dx_cancel_again(q);
 	dx_record_drop(q->root_record);
 	if (!q->plan_taken)
 		dsmx_plan_free(q->plan);
