@@ -233,6 +233,11 @@ int dx_listen(struct dx_reactor *reactor, struct dx_wait_fd *fd)
 	return r;
 }
 
+bool dx_is_listening(const struct dx_wait_fd *fd)
+{
+	return fd->events != 0;
+}
+
 void dx_unlisten(struct dx_reactor *reactor, struct dx_wait_fd *fd)
 {
 	if (fd->events == 0)

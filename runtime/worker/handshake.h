@@ -154,6 +154,7 @@ void dx_member_doubt(struct dx_member *member, uint32_t peer, uint64_t epoch, co
 
 /* Wait for @fd to be readable, or no longer: its events say whether it is waited for. */
 int dx_listen(struct dx_reactor *reactor, struct dx_wait_fd *fd) DX_MUST_CHECK;
+bool dx_is_listening(const struct dx_wait_fd *fd);
 void dx_unlisten(struct dx_reactor *reactor, struct dx_wait_fd *fd);
 
 /* Say over @socket why this process ends. */

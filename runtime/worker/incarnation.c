@@ -50,6 +50,7 @@
 
 #define EOF_MS        1000U /* from its end of file to its exit */
 #define LEAF_RETRY_MS 5U
+#define REAP_RETRY_MS 5U
 
 #define LEAF_GIVE_UP (2 * DX_NS_PER_S)
 
@@ -254,6 +255,8 @@ static void kill_now(struct dx_worker *worker)
 	dx_timer_stop(&worker->timer);
 	dx_pidfd_kill(worker->process.pidfd, SIGKILL);
 	dx_cgroup_leaf_kill(&worker->leaf); /* and what it has forked */
+	if (!dx_is_listening(&worker->exit))
+		start_timer(worker, REAP_RETRY_MS); /* nothing will tell of its end */
 }
 
 void dx_worker_kill(struct dx_worker *worker, const char *text)
@@ -419,6 +422,10 @@ void dx_worker_timeout(struct dx_timer *timer)
 			dx_worker_end(worker, DSMX_EXIT_START_TIMEOUT, NULL);
 		break;
 	case DX_WORKER_STOPPING:
+		if (!dx_is_listening(&worker->exit))
+			dx_worker_reap(worker);
+		if (worker->state != DX_WORKER_STOPPING)
+			break;
 		if (worker->ended_as == DSMX_EXIT_NONE)
 			terminate(worker);
 		else

@@ -87,6 +87,8 @@ static void spawn(struct target *t, struct dx_worker *worker)
 	worker->frozen = false;
 	worker->process = (struct dx_process){ child, dx_pidfd_open(child) };
 	FUZZ_CHECK(worker->process.pidfd >= 0);
+	worker->exit = (struct dx_wait_fd){ .fd = worker->process.pidfd };
+	FUZZ_CHECK(dx_listen(supervisor->reactor, &worker->exit) == 0);
 	take_end(t, worker->peer, &worker->control);
 	worker->state = DX_WORKER_STARTING;
 	dx_timer_start(supervisor->reactor, &worker->timer, t->clock_ns + DX_NS_PER_S);
@@ -96,6 +98,7 @@ static void spawn(struct target *t, struct dx_worker *worker)
 static void bury(struct target *t, struct dx_worker *worker)
 {
 	dx_worker_close_control(worker);
+	dx_unlisten(t->supervisor->reactor, &worker->exit);
 	dx_timer_stop(&worker->timer);
 	if (worker->process.pidfd >= 0)
 		(void)close(worker->process.pidfd);
