@@ -20,7 +20,7 @@
  * `wanted`, and counts, or had published before the look. So it waits in its peer's list, with `wanted` left as it is,
  * from sleep to sleep, and a process that sleeps over many streams looks at those of the peers that have something.
  * While it is awake, `wanted` that is passed costs its peer one more count, and no wake. A peer that lies, or a bug, could
- * hide what it publishes: so after a sleep that nobody ended, all streams are looked at.
+ * hide what it publishes: so after a sleep that nobody ended, and now and then while awake, all streams are looked at.
  */
 #include <linux/futex.h>
 #include <string.h>

@@ -42,6 +42,7 @@ struct dx_reactor {
 	struct dx_list timers; /* by due_ns */
 	struct walk *walk;
 	uint64_t collected_ns;     /* when the wait was last asked without sleeping */
+	uint64_t doubted_ns;       /* when a turn last doubted */
 	struct dx_source *suspect; /* of a late park; NULL: none */
 	struct dx_patience patience;
 	uint64_t bound_max_ns;
@@ -393,11 +394,28 @@ static int park(struct dx_reactor *reactor, uint64_t deadline_ns, uint64_t bound
 	return code < 0 && !news ? code : code > 0 || news;
 }
 
-/* Descriptors, too, are looked at while tasks keep this thread busy. */
+static void doubt(struct dx_reactor *reactor)
+{
+	struct walk walk;
+
+	walk_begin(reactor, &walk);
+	for (struct dx_source *s; (s = walk_next(reactor, &walk)) != NULL;)
+		if (s->doubt != NULL)
+			s->doubt(s);
+}
+
+/*
+ * Descriptors, too, are looked at while tasks keep this thread busy. And who never sleeps until a bound, or is always
+ * woken before, doubts as often as one that does.
+ */
 static bool collect(struct dx_reactor *reactor)
 {
 	uint64_t now_ns = dx_wait_now(reactor->wait);
 
+	if (now_ns - reactor->doubted_ns >= DX_PARK_BOUND_NS) {
+		reactor->doubted_ns = now_ns;
+		doubt(reactor);
+	}
 	if (now_ns - reactor->collected_ns < DX_SLICE_NS)
 		return false;
 	reactor->collected_ns = now_ns;
