@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * internal.h - the structs that mesh, rx and tx share
+ * internal.h - the structs that mesh, peer, rx and tx share
  *
  * All of it is private memory of one process and one thread.
  */
@@ -166,24 +166,27 @@ struct dx_tx {
 	int broken;               /* -EBADMSG: the consumer breaks the rules */
 };
 
-/* --- mesh.c --- */
+/* --- peer.c --- */
+int dx_peer_init(struct dx_mesh *mesh, uint32_t index);
+void dx_peer_free(struct dx_peer *peer);
 void dx_mapping_retain(struct dx_mapping *mapping);
 void dx_mapping_release(struct dx_mapping *mapping);
-/* A count has passed what @peer wants: say so, and ring if it sleeps, at once or in this flush. */
-void dx_peer_passed(struct dx_peer *peer);
-void dx_mesh_wake_slab_waiters(struct dx_mesh *mesh);
-/* Write an error record for a stream word to refer to; returns its index. */
-uint32_t dx_mesh_put_error(struct dx_mesh *mesh, uint64_t query, uint32_t exchange, uint32_t task,
-                           const struct dsmx_error *why);
-
 void dx_peer_died(struct dx_peer *peer);
 /* It broke a rule of the shared memory. */
 void dx_peer_accuse(struct dx_peer *peer, const char *what);
+
+/* --- frame.c --- */
+void dx_mesh_wake_slab_waiters(struct dx_mesh *mesh);
 
 /* --- flight.c --- */
 void dx_flight_look(struct dx_mesh *mesh);
 
 /* --- look.c --- */
+/* A count has passed what @peer wants: say so, and ring if it sleeps, at once or in this flush. */
+void dx_peer_passed(struct dx_peer *peer);
+/* Write an error record for a stream word to refer to; returns its index. */
+uint32_t dx_mesh_put_error(struct dx_mesh *mesh, uint64_t query, uint32_t exchange, uint32_t task,
+                           const struct dsmx_error *why);
 bool dx_mesh_look(struct dx_mesh *mesh);
 void dx_mesh_arm(struct dx_mesh *mesh);
 void dx_mesh_disarm(struct dx_mesh *mesh);
