@@ -28,6 +28,7 @@ struct budget {
 	uint64_t
 		huge_bytes; /* of each process's data that will be on huge pages, so that no memory limit counts it */
 	struct dx_cgroup group;
+	char own[DX_CGROUP_PATH]; /* the group of version 2 that this process sits in */
 };
 
 static unsigned long long mib(uint64_t bytes)
@@ -148,8 +149,7 @@ static bool lacks(const struct budget *b, const char *controller, const struct d
 	struct dx_cgroup_need v1 = *v2;
 	char own[DX_CGROUP_PATH];
 
-	dx_cgroup_own(NULL, own);
-	if (dx_cgroup_lacks(v2, own, b->group.v2[0] != '\0' ? b->group.v2 : own, ret_short))
+	if (dx_cgroup_lacks(v2, b->own, b->group.v2[0] != '\0' ? b->group.v2 : b->own, ret_short))
 		return true;
 	v1.limit = v1_limit;
 	v1.used = v1_used;
@@ -268,6 +268,7 @@ int dx_session_budget(const struct dsmx_session_options *options, struct dsmx_er
 	     free_bytes >= b.e.data_bytes_per_process * (options->workers + 1)))
 		b.huge_bytes = b.e.data_bytes_per_process;
 	find_group(&b);
+	dx_cgroup_own(NULL, b.own);
 	r = check_files(&b, err);
 	if (r == 0)
 		r = check_address_space(&b, err);

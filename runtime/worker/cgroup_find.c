@@ -88,11 +88,22 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
+/* Is what a line of mountinfo says after " - ", type source super-options, of this hierarchy? */
+static bool is_of(const char *tail, const char *controller)
+{
+	char type[16], super[256];
+
+	if (sscanf(tail, " - %15s %*s %255s", type, super) != 2)
+		return false;
+	return controller == NULL ? strcmp(type, "cgroup2") == 0
+	                          : strcmp(type, "cgroup") == 0 && has_word(super, controller);
+}
+
 /*
  * The mount of a hierarchy: of version 2 (@controller NULL), or of a version 1 controller.
  *
  * A line is: id parent dev root mount options [tags...] - type source super-options. @ret_root is the part of
- * the hierarchy that is mounted there.
+ * the hierarchy that is mounted there. Most lines are of other file systems, and whoever opens a session waits.
  */
 static bool find_mount(const char *controller, char ret_mount[DX_CGROUP_PATH],
                        char ret_root[DX_CGROUP_PATH])
@@ -102,15 +113,11 @@ static bool find_mount(const char *controller, char ret_mount[DX_CGROUP_PATH],
 	size_t room = 0;
 
 	while (file != NULL && getline(&line, &room, file) > 0) {
-		char root[DX_CGROUP_PATH], mount[DX_CGROUP_PATH], type[16], super[256];
-		const char *tail = strstr(line, " - ");
+		char root[DX_CGROUP_PATH], mount[DX_CGROUP_PATH];
+		const char *tail = strstr(line, " - cgroup");
 
-		if (tail == NULL || sscanf(tail, " - %15s %*s %255s", type, super) != 2 ||
+		if (tail == NULL || !is_of(tail, controller) ||
 		    sscanf(line, "%*s %*s %*s %511s %511s", root, mount) != 2)
-			continue;
-		if (controller == NULL
-		            ? strcmp(type, "cgroup2") != 0
-		            : strcmp(type, "cgroup") != 0 || !has_word(super, controller))
 			continue;
 		unescape(root);
 		unescape(mount);
