@@ -189,15 +189,21 @@ struct dx_producer {
 	uint64_t parked_since_ns;
 };
 
-/* --- query.c --- */
-/* Query @id, decoded and registered, from the leader's records where it is new. NULL with a sentence. */
-struct dx_query *dx_query_find(struct dx_service *service, uint64_t id, struct dsmx_error *err);
-void dx_query_free(struct dx_query *query);
+/* --- registry.c --- */
+/* All or nothing: the bytes decoded and every exchange of theirs a procedure, or an error; then free @query. */
+int dx_query_load(struct dx_service *service, const void *bytes, size_t len, struct dx_query *query,
+                  struct dsmx_error *err) DX_MUST_CHECK;
+void dx_query_unregister(struct dx_query *query);
 /* Which process runs the task that reads partition @partition of it: the leader, where that is the root. */
 uint32_t dx_query_consumer_place(const struct dx_query *query, uint32_t exchange,
                                  uint32_t partition);
 /* Have all processes room for what they are to run now? */
 bool dx_query_fits(const struct dx_query *query);
+
+/* --- query.c --- */
+/* Query @id, decoded and registered, from the leader's records where it is new. NULL with a sentence. */
+struct dx_query *dx_query_find(struct dx_service *service, uint64_t id, struct dsmx_error *err);
+void dx_query_free(struct dx_query *query);
 void dx_fragment_init(struct dx_fragment *fragment, struct dx_query *query, int exchange,
                       uint32_t task, uint32_t tasks);
 

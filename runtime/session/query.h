@@ -49,10 +49,18 @@ struct dsmx_query {
 		*schema_plan; /* of the first run, whose schema was given out; NULL: this is it */
 };
 
+/* --- start.c */
+/* The same bytes under a new id, on the workers that are alive now; nothing was given out yet. */
+int dx_query_again(struct dsmx_query *query) DX_MUST_CHECK;
+
 /* --- query.c */
+void dx_query_begin_root(struct dsmx_query *query);
+/* From now on a cancel ends the sleeps of this session, and its close closes what queries are left. */
+int dx_query_hear_cancels(struct dsmx_session *session) DX_MUST_CHECK;
+/* DX_NEVER where that is later than the clock can say. */
+uint64_t dx_query_later(uint64_t now_ns, uint64_t ms);
 /* The root is over: whoever produces for it learns so now, not when the application closes the query. */
 void dx_query_stop_root(struct dsmx_query *query);
-int dx_query_again(struct dsmx_query *query) DX_MUST_CHECK;
 
 /* --- cause.c */
 /* The root's stream broke: q->error says how. */

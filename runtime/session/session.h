@@ -3,11 +3,13 @@
  * session.h - what a session is inside the leader
  *
  *	open.c		its processes: start, handshake, end
+ *	supervisor.c	what the supervisor says of them
  *	suspect.c	who of them lies
  *	workers.c	who of its workers is there, and who will be
  *	options.c	what the caller asked for, what it will take, what it got
  *	fd.c		the descriptor that the application may poll
- *	query.c		its queries
+ *	start.c		its queries: dealt to workers, offered, run again
+ *	query.c		and what their callers ask of them
  */
 #ifndef DX_SESSION_SESSION_H
 #define DX_SESSION_SESSION_H
@@ -58,7 +60,7 @@ struct dsmx_session {
 	struct dx_service *service;
 	struct dx_control control;
 	const struct dsmx_extension *extensions[2]; /* the leader's, NULL-ended */
-	struct dx_list queries;                     /* query.c's */
+	struct dx_list queries;                     /* start.c's */
 	struct dx_leases leases;
 	struct dx_wait_word cancel; /* query.c's: waits for cancel_count, which a cancel moves */
 	uint32_t cancel_count;
@@ -95,6 +97,11 @@ void dx_session_leave(struct dsmx_session *session);
 void dx_session_log(const struct dsmx_session *session, enum dsmx_log_level level, const char *fmt,
                     ...) DX_PRINTF(3, 4);
 
+/* For every query that the process was dealt (cause.c). */
+void dx_queries_hear_death(struct dsmx_session *session, const struct dx_verdict *verdict);
+
+/* --- supervisor.c */
+
 /*
  * The supervisor's verdict on incarnation @epoch of the process @peer; NULL while there is none. It follows the
  * death by milliseconds: who sees a peer die first may wait for it a little.
@@ -105,8 +112,9 @@ const struct dx_verdict *dx_session_verdict(const struct dsmx_session *session, 
 /* A verdict as an error: code -EOWNERDEAD, worker, reason, status, sentence. Returns the code. */
 int dx_session_verdict_error(const struct dx_verdict *verdict, struct dsmx_error *err);
 
-/* For every query that the process was dealt (cause.c). */
-void dx_queries_hear_death(struct dsmx_session *session, const struct dx_verdict *verdict);
+extern const struct dx_member_ops dx_session_member_ops;
+
+void dx_session_kill_workers(struct dsmx_session *session);
 
 /* --- fd.c */
 
