@@ -7,6 +7,7 @@
 #include "exec/bits.h"
 #include "exec/decimal.h"
 #include "exec/program.h"
+#include "plan/functions.h"
 
 struct conjunct {
 	bool is_range;
@@ -119,22 +120,6 @@ static void range_of(enum dsmx_function function, __int128 value, int value_scal
 	}
 }
 
-static enum dsmx_function mirrored(enum dsmx_function function)
-{
-	switch (function) {
-	case DSMX_FN_LT:
-		return DSMX_FN_GT;
-	case DSMX_FN_LTE:
-		return DSMX_FN_GTE;
-	case DSMX_FN_GT:
-		return DSMX_FN_LT;
-	case DSMX_FN_GTE:
-		return DSMX_FN_LTE;
-	default:
-		return function;
-	}
-}
-
 /* Is the type one whose values are integers of at most 64 bits with a sign? */
 static bool has_ranges(struct dsmx_type type)
 {
@@ -159,7 +144,7 @@ static bool find_range(const struct dsmx_expr *expr, struct conjunct *ret_conjun
 	if (column->kind != DX_EXPR_COLUMN) {
 		column = expr->args[1];
 		other = expr->args[0];
-		function = mirrored(function);
+		function = dx_function_mirrored(function);
 	}
 	if (column->kind != DX_EXPR_COLUMN || !is_constant(other) || !has_ranges(column->type))
 		return false;

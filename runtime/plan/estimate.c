@@ -9,6 +9,7 @@
 #include "plan/estimate.h"
 
 #include "batch/ipc.h"
+#include "plan/functions.h"
 #include "plan/tree.h"
 
 #define ROWS_UNKNOWN 1e6
@@ -136,23 +137,6 @@ static bool number_of(const struct dsmx_expr *literal, int scale, double *ret_va
 	       (type.id >= DSMX_DATE32 && type.id <= DSMX_TIMESTAMP_TZ);
 }
 
-/* a < b is b > a */
-static enum dsmx_function turned(enum dsmx_function function)
-{
-	switch (function) {
-	case DSMX_FN_LT:
-		return DSMX_FN_GT;
-	case DSMX_FN_LTE:
-		return DSMX_FN_GTE;
-	case DSMX_FN_GT:
-		return DSMX_FN_LT;
-	case DSMX_FN_GTE:
-		return DSMX_FN_LTE;
-	default:
-		return function;
-	}
-}
-
 static void cut(struct interval *interval, enum dsmx_function function, double value)
 {
 	if (function == DSMX_FN_EQUAL || function == DSMX_FN_GTE)
@@ -196,14 +180,14 @@ static bool narrow(const struct dsmx_rel *scan, const struct dsmx_expr *expr,
 	if (expr->kind != DX_EXPR_CALL || expr->arg_count != 2)
 		return false;
 	function = expr->function;
-	if (function != DSMX_FN_EQUAL && turned(function) == function)
+	if (function != DSMX_FN_EQUAL && dx_function_mirrored(function) == function)
 		return false;
 	column = expr->args[0];
 	literal = expr->args[1];
 	if (column->kind != DX_EXPR_COLUMN) {
 		column = expr->args[1];
 		literal = expr->args[0];
-		function = turned(function);
+		function = dx_function_mirrored(function);
 	}
 	if (column->kind != DX_EXPR_COLUMN || !number_of(literal, column->type.scale, &value))
 		return false;

@@ -72,6 +72,22 @@ const char *dx_aggregate_str(enum dsmx_aggregate function)
 	return (unsigned)function < DX_AGGREGATE_COUNT ? aggregates[function].name : "?";
 }
 
+enum dsmx_function dx_function_mirrored(enum dsmx_function function)
+{
+	switch (function) {
+	case DSMX_FN_LT:
+		return DSMX_FN_GT;
+	case DSMX_FN_LTE:
+		return DSMX_FN_GTE;
+	case DSMX_FN_GT:
+		return DSMX_FN_LT;
+	case DSMX_FN_GTE:
+		return DSMX_FN_LTE;
+	default:
+		return function;
+	}
+}
+
 enum dx_extension_file dx_aggregate_file(enum dsmx_aggregate function)
 {
 	return aggregates[function].file;

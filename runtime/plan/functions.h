@@ -100,6 +100,9 @@ const struct dx_function_info *dx_function_info(enum dsmx_function function);
 /* DSMX_FN_NONE: no such function. @len: of the part before Substrait's ":arguments". */
 enum dsmx_function dx_function_find(const char *name, size_t len);
 
+/* Of a comparison, the one that says the same of its arguments in the other order; else @function itself. */
+enum dsmx_function dx_function_mirrored(enum dsmx_function function);
+
 enum dx_extension_file dx_aggregate_file(enum dsmx_aggregate function);
 
 /* COUNT_STAR for "count": the codec looks at the arguments. False: no such aggregate. */
