@@ -22,27 +22,6 @@ struct aggregate_case {
 	struct table table;
 };
 
-static const struct dsmx_type types[] = {
-	{ .id = DSMX_BOOL },
-	{ .id = DSMX_INT8 },
-	{ .id = DSMX_INT16 },
-	{ .id = DSMX_INT32 },
-	{ .id = DSMX_INT64 },
-	{ .id = DSMX_UINT8 },
-	{ .id = DSMX_UINT16 },
-	{ .id = DSMX_UINT32 },
-	{ .id = DSMX_UINT64 },
-	{ .id = DSMX_FLOAT32 },
-	{ .id = DSMX_FLOAT64 },
-	{ .id = DSMX_DECIMAL, .precision = 15, .scale = 2 },
-	{ .id = DSMX_DECIMAL, .precision = 30, .scale = 8 },
-	{ .id = DSMX_DATE32 },
-	{ .id = DSMX_TIMESTAMP, .precision = 6 },
-	{ .id = DSMX_UTF8 },
-	{ .id = DSMX_LARGE_UTF8 },
-	{ .id = DSMX_BINARY },
-};
-
 static const struct dsmx_type int64 = { .id = DSMX_INT64 };
 
 static bool is_number(struct dsmx_type type)
@@ -130,10 +109,10 @@ static void add_measure(struct aggregate_case *c, enum dsmx_aggregate function,
 static void make_random(struct aggregate_case *c, uint32_t keys, uint64_t *chance)
 {
 	for (uint32_t k = 0; k < keys; k++)
-		add_key(c, types[rows_below(chance, DX_ARRAY_LEN(types))]);
+		add_key(c, every_type[rows_below(chance, DX_ARRAY_LEN(every_type))]);
 	for (uint32_t m = 1 + rows_below(chance, MEASURES_MAX); m > 0; m--) {
 		enum dsmx_aggregate function = rows_below(chance, DSMX_AGG_MAX + 1);
-		struct dsmx_type arg = types[rows_below(chance, DX_ARRAY_LEN(types))];
+		struct dsmx_type arg = every_type[rows_below(chance, DX_ARRAY_LEN(every_type))];
 
 		if ((function == DSMX_AGG_SUM || function == DSMX_AGG_AVG) && !is_number(arg))
 			function = DSMX_AGG_MIN;
@@ -545,7 +524,7 @@ TEST(aggregate_closed, "an aggregate can be closed after any poll")
 		struct drive drive = { .hurried = true, .stop_after = stop };
 		struct table seen;
 
-		make_many_groups(&c, types[15], 3000);
+		make_many_groups(&c, every_type[15], 3000);
 		CHECK_EQ(run_phase(&c, stop % 2 == 0 ? DX_PHASE_SINGLE : DX_PHASE_PARTIAL, &c.table,
 		                   &drive, stop, &seen),
 		         0);

@@ -2,12 +2,7 @@
 /*
  * engine.h - an engine for tests: operators of its own, files made at run time, plans run to their end
  *
- *	series	the numbers 0 .. end - 1					(series.h)
- *	stamp	what comes, with two columns more: the task that it passed, and the how manieth row there
- *	zip	a batch of the left input, a batch of the right one, and so on
- *	break	what comes, until a row of a given number: then a failure of a given code
- *
- * The test's program is its own supervisor and worker: its main() calls engine_main().
+ * Its operators are those of pipes.h, and "series" of series.h. The test's program is its own supervisor and worker: its main() calls engine_main().
  */
 #ifndef DX_SELFTESTS_ENGINE_H
 #define DX_SELFTESTS_ENGINE_H
@@ -18,223 +13,10 @@
 #include "base/order.h"
 #include "dsmx/dsmx.h"
 #include "dsmx/ipc.h"
+#include "pipes.h"
 #include "processes.h"
 #include "rows.h"
 #include "series.h"
-
-/* --- an operator over other streams ---------------------------------------------------------------------------- */
-
-struct pipe_op;
-
-struct pipe_stream {
-	struct dsmx_stream stream; /* must be first */
-	struct pipe_op *op;
-	struct dsmx_stream *inputs[DSMX_OPERATOR_INPUTS];
-	uint32_t task;
-	int64_t rows;
-	uint32_t turn;
-	uint32_t ended;
-	struct dsmx_column columns[ROWS_COLUMNS];
-	int64_t *tasks, *numbers;
-};
-
-/* The bytes of each in the plan. */
-struct break_bytes {
-	int64_t after;
-	int32_t code;
-	int32_t task; /* -1: every one */
-};
-
-struct pipe_op {
-	struct dsmx_operator op; /* must be first */
-	struct break_bytes how;
-};
-
-static inline void pipe_close(struct dsmx_stream *stream)
-{
-	struct pipe_stream *s = (struct pipe_stream *)stream;
-
-	for (int i = 0; i < DSMX_OPERATOR_INPUTS; i++)
-		if (s->inputs[i] != NULL)
-			s->inputs[i]->ops->close(s->inputs[i]);
-	free(s->tasks);
-	free(s->numbers);
-	free(s);
-}
-
-static inline void pipe_free(struct dsmx_operator *op)
-{
-	for (uint32_t i = 0; i < op->input_count; i++)
-		op->inputs[i]->ops->free(op->inputs[i]);
-	free(op);
-}
-
-static inline int pipe_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
-                               const struct dsmx_stream_ops *ops, struct dsmx_stream **ret_stream)
-{
-	struct pipe_stream *s = calloc(1, sizeof(*s));
-	int r = s == NULL ? -ENOMEM : 0;
-
-	for (uint32_t i = 0; r == 0 && i < op->input_count; i++)
-		r = op->inputs[i]->ops->execute(op->inputs[i], cx, partition, &s->inputs[i]);
-	if (r != 0) {
-		if (s != NULL)
-			pipe_close(&s->stream);
-		return r;
-	}
-	s->stream.ops = ops;
-	s->op = (struct pipe_op *)op;
-	s->task = partition;
-	*ret_stream = &s->stream;
-	return 0;
-}
-
-static inline int pipe_make(const struct dsmx_operator_ops *ops, const struct dsmx_schema *output,
-                            struct dsmx_operator **inputs, uint32_t input_count,
-                            struct dsmx_operator **ret_operator)
-{
-	struct pipe_op *op = calloc(1, sizeof(*op));
-
-	if (op == NULL)
-		return -ENOMEM;
-	op->op =
-		(struct dsmx_operator){ .ops = ops, .schema = *output, .input_count = input_count };
-	memcpy(op->op.inputs, inputs, input_count * sizeof(struct dsmx_operator *));
-	*ret_operator = &op->op;
-	return 0;
-}
-
-/* --- stamp ----------------------------------------------------------------------------------------------------- */
-
-static inline int stamp_next(struct dsmx_stream *stream, struct dsmx_cx *cx,
-                             struct dsmx_batch *ret_batch)
-{
-	struct pipe_stream *s = (struct pipe_stream *)stream;
-	int r = s->inputs[0]->ops->poll_next(s->inputs[0], cx, ret_batch);
-	uint32_t n = ret_batch->column_count;
-	size_t bytes = sizeof(int64_t) * ret_batch->length;
-
-	if (r != 1)
-		return r;
-	s->tasks = realloc(s->tasks, bytes + 1);
-	s->numbers = realloc(s->numbers, bytes + 1);
-	if (s->tasks == NULL || s->numbers == NULL || n + 2 > ROWS_COLUMNS)
-		abort();
-	for (uint32_t i = 0; i < ret_batch->length; i++)
-		s->tasks[i] = s->task;
-	for (uint32_t i = 0; i < ret_batch->selected; i++)
-		s->numbers[ret_batch->selection != NULL ? ret_batch->selection[i] : i] = s->rows++;
-	memcpy(s->columns, ret_batch->columns, n * sizeof(*s->columns));
-	s->columns[n] = (struct dsmx_column){ .values = s->tasks };
-	s->columns[n + 1] = (struct dsmx_column){ .values = s->numbers };
-	ret_batch->columns = s->columns;
-	ret_batch->column_count = n + 2;
-	ret_batch->lease = NULL;
-	return 1;
-}
-
-static inline int stamp_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
-                                struct dsmx_stream **ret_stream)
-{
-	static const struct dsmx_stream_ops ops = { stamp_next, pipe_close };
-
-	return pipe_execute(op, cx, partition, &ops, ret_stream);
-}
-
-static inline int stamp_make(const void *bytes, size_t len, const struct dsmx_schema *output,
-                             struct dsmx_operator **inputs, uint32_t input_count,
-                             struct dsmx_operator **ret_operator, struct dsmx_error *err)
-{
-	static const struct dsmx_operator_ops ops = { "Stamp", stamp_execute, pipe_free };
-
-	(void)bytes, (void)len, (void)err;
-	return input_count != 1 ? -EINVAL
-	                        : pipe_make(&ops, output, inputs, input_count, ret_operator);
-}
-
-/* --- zip ------------------------------------------------------------------------------------------------------- */
-
-static inline int zip_next(struct dsmx_stream *stream, struct dsmx_cx *cx,
-                           struct dsmx_batch *ret_batch)
-{
-	struct pipe_stream *s = (struct pipe_stream *)stream;
-
-	while (s->ended != 3) {
-		struct dsmx_stream *input = s->inputs[s->turn];
-		int r = input->ops->poll_next(input, cx, ret_batch);
-
-		if (r < 0)
-			return r;
-		if (r == 0)
-			s->ended |= 1U << s->turn;
-		if ((s->ended & 1U << (1 - s->turn)) == 0)
-			s->turn = 1 - s->turn;
-		if (r == 1)
-			return 1;
-	}
-	return 0;
-}
-
-static inline int zip_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
-                              struct dsmx_stream **ret_stream)
-{
-	static const struct dsmx_stream_ops ops = { zip_next, pipe_close };
-
-	return pipe_execute(op, cx, partition, &ops, ret_stream);
-}
-
-static inline int zip_make(const void *bytes, size_t len, const struct dsmx_schema *output,
-                           struct dsmx_operator **inputs, uint32_t input_count,
-                           struct dsmx_operator **ret_operator, struct dsmx_error *err)
-{
-	static const struct dsmx_operator_ops ops = { "Zip", zip_execute, pipe_free };
-
-	(void)bytes, (void)len, (void)err;
-	return input_count != 2 ? -EINVAL
-	                        : pipe_make(&ops, output, inputs, input_count, ret_operator);
-}
-
-/* --- break ----------------------------------------------------------------------------------------------------- */
-
-static inline int break_next(struct dsmx_stream *stream, struct dsmx_cx *cx,
-                             struct dsmx_batch *ret_batch)
-{
-	struct pipe_stream *s = (struct pipe_stream *)stream;
-	const struct break_bytes *how = &s->op->how;
-	int r;
-
-	if (s->rows >= how->after && (how->task < 0 || s->task == (uint32_t)how->task))
-		return dx_error(dsmx_cx_error(cx), how->code, "task %u broke after %lld rows",
-		                s->task, (long long)s->rows);
-	r = s->inputs[0]->ops->poll_next(s->inputs[0], cx, ret_batch);
-	if (r == 1)
-		s->rows += ret_batch->selected;
-	return r;
-}
-
-static inline int break_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
-                                struct dsmx_stream **ret_stream)
-{
-	static const struct dsmx_stream_ops ops = { break_next, pipe_close };
-
-	return pipe_execute(op, cx, partition, &ops, ret_stream);
-}
-
-static inline int break_make(const void *bytes, size_t len, const struct dsmx_schema *output,
-                             struct dsmx_operator **inputs, uint32_t input_count,
-                             struct dsmx_operator **ret_operator, struct dsmx_error *err)
-{
-	static const struct dsmx_operator_ops ops = { "Break", break_execute, pipe_free };
-	int r;
-
-	(void)err;
-	if (input_count != 1 || len != sizeof(struct break_bytes))
-		return -EINVAL;
-	r = pipe_make(&ops, output, inputs, input_count, ret_operator);
-	if (r == 0)
-		memcpy(&((struct pipe_op *)*ret_operator)->how, bytes, len);
-	return r;
-}
 
 static const struct dsmx_extension engine[] = {
 	{ "series", series_make }, { "stamp", stamp_make }, { "zip", zip_make },
@@ -478,8 +260,10 @@ static inline uint64_t count_naks(const struct dsmx_session *session)
 	return count;
 }
 
-/* Is a producer task of any query at work, in any process of the session? */
-static inline bool any_producer_runs(const struct dsmx_session *session)
+/* Is a task of any query, in any process of the session, one that @is so? */
+static inline bool any_task(const struct dsmx_session *session,
+                            bool (*is)(const struct dsmx_task_abi *record, uint64_t arg),
+                            uint64_t arg)
 {
 	const struct dx_layout *l = dx_mesh_layout(session->mesh);
 
@@ -489,12 +273,17 @@ static inline bool any_producer_runs(const struct dsmx_session *session)
 				struct dsmx_task_abi, dx_mesh_peer_page(session->mesh, p),
 				l->task_records, i);
 
-			if (dx_load_acquire(DX_EDGE_PARK, &record->query) != 0 &&
-			    record->exchange != DSMX_ROOT_TASK &&
-			    dx_load_plain(&record->state) == DSMX_STREAM_RUNNING)
+			if (dx_load_acquire(DX_EDGE_PARK, &record->query) != 0 && is(record, arg))
 				return true;
 		}
 	return false;
+}
+
+static inline bool is_producer_at_work(const struct dsmx_task_abi *record, uint64_t arg)
+{
+	(void)arg;
+	return record->exchange != DSMX_ROOT_TASK &&
+	       dx_load_plain(&record->state) == DSMX_STREAM_RUNNING;
 }
 
 /* Do all producer tasks end within a second, without a call of the application's? */
@@ -502,7 +291,7 @@ static inline bool producers_end(const struct dsmx_session *session)
 {
 	uint64_t deadline_ns = dx_now_ns() + DX_NS_PER_S;
 
-	while (any_producer_runs(session)) {
+	while (any_task(session, is_producer_at_work, 0)) {
 		if (dx_now_ns() > deadline_ns)
 			return false;
 		(void)usleep(200);

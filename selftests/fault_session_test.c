@@ -154,19 +154,13 @@ static bool start_leader(struct victims *v)
 	struct traces *t = &v->traces;
 	unsigned long long id;
 	FILE *said;
-	int out[2];
+	int out;
 
 	*v = (struct victims){ .traces.fds = harness_each_fd(NULL) };
-	if (pipe2(out, O_CLOEXEC) != 0)
+	v->pids[0] = start_self(argv, &out);
+	if (v->pids[0] < 0)
 		return false;
-	v->pids[0] = fork();
-	if (v->pids[0] == 0) {
-		(void)dup2(out[1], STDOUT_FILENO);
-		(void)execv(self_path, argv);
-		_exit(9);
-	}
-	(void)close(out[1]);
-	said = fdopen(out[0], "r");
+	said = fdopen(out, "r");
 	if (said == NULL || fgets(line, sizeof(line), said) == NULL ||
 	    sscanf(line, "%llx %d %d %d %511s %511s %511s", &id, &v->pids[1], &v->pids[2],
 	           &v->pids[3], t->state, t->group.v2, t->group.v1[DX_V1_MEMORY]) != 7) {

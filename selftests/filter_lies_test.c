@@ -233,16 +233,11 @@ static void *lie(void *arg)
 	return NULL;
 }
 
-struct liar_op {
-	struct pipe_op pipe; /* must be first */
-	struct liar_bytes is;
-};
-
 /* Rows pass as they are, the liar's last ones when he is ready for it. */
 static int pass_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
 {
 	struct pipe_stream *s = (struct pipe_stream *)stream;
-	const struct liar_bytes *is = &((struct liar_op *)s->op)->is;
+	const struct liar_bytes *is = pipe_bytes(s);
 	int r = s->inputs[0]->ops->poll_next(s->inputs[0], cx, ret_batch);
 
 	if (r != 0 || is->lie == HONEST || is->victim == getpid() || go_on >= is->query)
@@ -252,38 +247,26 @@ static int pass_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx
 	return -EAGAIN;
 }
 
-static int pass_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
-                        struct dsmx_stream **ret_stream)
-{
-	static const struct dsmx_stream_ops ops = { pass_next, pipe_close };
-
-	return pipe_execute(op, cx, partition, &ops, ret_stream);
-}
-
 static int liar_make(const void *bytes, size_t len, const struct dsmx_schema *output,
                      struct dsmx_operator **inputs, uint32_t input_count,
                      struct dsmx_operator **ret_operator, struct dsmx_error *err)
 {
-	static const struct dsmx_operator_ops ops = { "Liar", pass_execute, pipe_free };
-	struct liar_op *op = calloc(1, sizeof(*op));
+	static const struct pipe_kind kind =
+		PIPE_KIND("Liar", pass_next, 1, sizeof(struct liar_bytes));
 	struct liar *l = calloc(1, sizeof(*l));
 	pthread_t thread;
 
-	if (op == NULL || l == NULL || len != sizeof(l->is) || input_count != 1)
+	if (l == NULL ||
+	    pipe_make(&kind, bytes, len, output, inputs, input_count, ret_operator) != 0)
 		abort();
 	memcpy(&l->is, bytes, len);
-	op->is = l->is;
-	op->pipe.op = (struct dsmx_operator){
-		.ops = &ops, .schema = *output, .input_count = 1, .inputs = { inputs[0] }
-	};
 	if (l->is.lie == HONEST || l->is.victim == getpid()) {
 		free(l);
 	} else if (!find_segments(l) || pthread_create(&thread, NULL, lie, l) != 0 ||
 	           pthread_detach(thread) != 0) {
-		free(op);
+		free(*ret_operator);
 		return dx_error(err, -ENOENT, "the segments are not where they should be");
 	}
-	*ret_operator = &op->pipe.op;
 	return 0;
 }
 

@@ -6,9 +6,6 @@
  * This program is its own supervisor and worker, and with --leader KIND a leader to be killed.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -16,10 +13,8 @@
 #include "base/err.h"
 #include "dsmx/dsmx.h"
 #include "harness.h"
+#include "processes.h"
 #include "series.h"
-#include "session/session.h"
-
-static char self_path[PATH_MAX];
 
 static int open_session(uint32_t workers, struct dsmx_session **ret_session, struct dsmx_error *err)
 {
@@ -82,11 +77,7 @@ static int await_failure(struct dsmx_query *query, uint64_t *ret_ns, struct dsmx
 
 static bool is_gone(const struct dx_cgroup *group, const char *state)
 {
-	struct stat st;
-
-	return (group->v2[0] == '\0' || stat(group->v2, &st) != 0) &&
-	       (group->v1[DX_V1_MEMORY][0] == '\0' || stat(group->v1[DX_V1_MEMORY], &st) != 0) &&
-	       stat(state, &st) != 0;
+	return groups_gone(group) && access(state, F_OK) != 0;
 }
 
 TEST(kill_worker,
@@ -248,20 +239,14 @@ TEST(kill_leader,
 		char *argv[] = { self_path, flag, kind_text, NULL };
 		char state[DX_CGROUP_PATH], line[3 * DX_CGROUP_PATH] = "";
 		struct dx_cgroup group = { .own_root = false };
-		int out[2], pids[3], pidfds[3];
+		int out, pids[3], pidfds[3];
 		uint64_t start_ns;
 		FILE *said;
 		pid_t pid;
 
-		CHECK_EQ(pipe2(out, O_CLOEXEC), 0);
-		pid = fork();
-		if (pid == 0) {
-			(void)dup2(out[1], STDOUT_FILENO);
-			(void)execv(self_path, argv);
-			_exit(9);
-		}
-		(void)close(out[1]);
-		said = fdopen(out[0], "r");
+		pid = start_self(argv, &out);
+		CHECK(pid > 0);
+		said = fdopen(out, "r");
 		CHECK(fgets(line, sizeof(line), said) != NULL);
 		CHECK_EQ(sscanf(line, "%d %d %d %511s %511s %511s", &pids[0], &pids[1], &pids[2],
 		                state, group.v2, group.v1[DX_V1_MEMORY]),
@@ -285,10 +270,9 @@ TEST(kill_leader,
 
 int main(int argc, char **argv)
 {
-	ssize_t n = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
 	int status;
 
-	self_path[n > 0 ? n : 0] = '\0';
+	find_self();
 	if (argc == 3 && strcmp(argv[1], "--leader") == 0)
 		return lead((enum kind)atoi(argv[2]));
 	status = dsmx_worker_main(argc, argv, extensions);

@@ -9,48 +9,14 @@ static const struct file lost = { "lost", 5000, 500, 0, 1, 4321, false, 0 };
 static const struct file crowd = { "crowd", 60000, 60000, 0, 1, -1, false, 0 };
 static const struct file halves = { "halves", 20000, 20000, 0, 1, -1, true, 0 };
 
-/* --- a slow consumer: task 0 asks its input every 20 ms ---------------------------------------------------------- */
+/* --- operators that take their time: a batch each so many ms ------------------------------------------------------- */
 
-static int slow_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
-{
-	struct pipe_stream *s = (struct pipe_stream *)stream;
-	int64_t now_ns = (int64_t)dx_now_ns();
-
-	if (s->task == 0 && now_ns < s->rows) { /* that is when it will be ready */
-		dsmx_cx_yield(cx);
-		return -EAGAIN;
-	}
-	s->rows = now_ns + 20 * (int64_t)DX_NS_PER_MS;
-	return s->inputs[0]->ops->poll_next(s->inputs[0], cx, ret_batch);
-}
-
-static int slow_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
-                        struct dsmx_stream **ret_stream)
-{
-	static const struct dsmx_stream_ops ops = { slow_next, pipe_close };
-
-	return pipe_execute(op, cx, partition, &ops, ret_stream);
-}
-
-static int slow_make(const void *bytes, size_t len, const struct dsmx_schema *output,
-                     struct dsmx_operator **inputs, uint32_t input_count,
-                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
-{
-	static const struct dsmx_operator_ops ops = { "Slow", slow_execute, pipe_free };
-
-	(void)bytes, (void)len, (void)err;
-	return input_count != 1 ? -EINVAL
-	                        : pipe_make(&ops, output, inputs, input_count, ret_operator);
-}
-
-/* --- a paced producer: a batch each 10 ms, which a consumer that is awake has long read by then; one that is not ---- */
-
-static int wait_and_poll(struct pipe_stream *s, int64_t ms, struct dsmx_cx *cx,
-                         struct dsmx_batch *ret_batch)
+static int poll_each(struct pipe_stream *s, int64_t ms, struct dsmx_cx *cx,
+                     struct dsmx_batch *ret_batch)
 {
 	int64_t now_ns = (int64_t)dx_now_ns();
 
-	if (now_ns < s->rows) {
+	if (now_ns < s->rows) { /* that is when it will be ready */
 		dsmx_cx_yield(cx);
 		return -EAGAIN;
 	}
@@ -58,55 +24,30 @@ static int wait_and_poll(struct pipe_stream *s, int64_t ms, struct dsmx_cx *cx,
 	return s->inputs[0]->ops->poll_next(s->inputs[0], cx, ret_batch);
 }
 
+/* A slow consumer: task 0. */
+static int slow_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	struct pipe_stream *s = (struct pipe_stream *)stream;
+
+	return poll_each(s, s->task == 0 ? 20 : 0, cx, ret_batch);
+}
+PIPE(slow_make, "Slow", slow_next, 1, 0)
+
+/* A paced producer: what it gives a consumer that is awake has long read by the next time; one that is not... */
 static int pace_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
 {
-	return wait_and_poll((struct pipe_stream *)stream, 10, cx, ret_batch);
+	return poll_each((struct pipe_stream *)stream, 10, cx, ret_batch);
 }
+PIPE(pace_make, "Pace", pace_next, 1, 0)
 
+/* ...dozes: task 0, longer. */
 static int doze_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
 {
 	struct pipe_stream *s = (struct pipe_stream *)stream;
 
-	return wait_and_poll(s, s->task == 0 ? 200 : 0, cx, ret_batch);
+	return poll_each(s, s->task == 0 ? 200 : 0, cx, ret_batch);
 }
-
-static int doze_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
-                        struct dsmx_stream **ret_stream)
-{
-	static const struct dsmx_stream_ops ops = { doze_next, pipe_close };
-
-	return pipe_execute(op, cx, partition, &ops, ret_stream);
-}
-
-static int doze_make(const void *bytes, size_t len, const struct dsmx_schema *output,
-                     struct dsmx_operator **inputs, uint32_t input_count,
-                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
-{
-	static const struct dsmx_operator_ops ops = { "Doze", doze_execute, pipe_free };
-
-	(void)bytes, (void)len, (void)err;
-	return input_count != 1 ? -EINVAL
-	                        : pipe_make(&ops, output, inputs, input_count, ret_operator);
-}
-
-static int pace_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
-                        struct dsmx_stream **ret_stream)
-{
-	static const struct dsmx_stream_ops ops = { pace_next, pipe_close };
-
-	return pipe_execute(op, cx, partition, &ops, ret_stream);
-}
-
-static int pace_make(const void *bytes, size_t len, const struct dsmx_schema *output,
-                     struct dsmx_operator **inputs, uint32_t input_count,
-                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
-{
-	static const struct dsmx_operator_ops ops = { "Pace", pace_execute, pipe_free };
-
-	(void)bytes, (void)len, (void)err;
-	return input_count != 1 ? -EINVAL
-	                        : pipe_make(&ops, output, inputs, input_count, ret_operator);
-}
+PIPE(doze_make, "Doze", doze_next, 1, 0)
 
 static const struct dsmx_extension own[] = {
 	{ "stamp", stamp_make }, { "slow", slow_make }, { "pace", pace_make },
@@ -247,24 +188,11 @@ TEST(kind_arbitrary_credit,
 	dsmx_session_close(session);
 }
 
-/* Has a task of exchange 0 said in its record that it waits for credit of any of the partitions @any? */
-static bool waits_for_any(const struct dsmx_session *session, uint64_t any)
+/* Does a task of exchange 0 say in its record that it waits for credit of any of the partitions @any? */
+static bool waits_for_any(const struct dsmx_task_abi *record, uint64_t any)
 {
-	const struct dx_layout *l = dx_mesh_layout(session->mesh);
-
-	for (uint32_t p = 0; p < l->peers; p++)
-		for (uint32_t i = 0; i < l->tasks; i++) {
-			const struct dsmx_task_abi *record = DX_LAYOUT_PEER(
-				struct dsmx_task_abi, dx_mesh_peer_page(session->mesh, p),
-				l->task_records, i);
-
-			if (dx_load_acquire(DX_EDGE_PARK, &record->query) != 0 &&
-			    record->exchange == 0 &&
-			    dx_load_plain(&record->park_kind) == DSMX_PARK_CREDIT &&
-			    dx_load_plain(&record->park_any) == any)
-				return true;
-		}
-	return false;
+	return record->exchange == 0 && dx_load_plain(&record->park_kind) == DSMX_PARK_CREDIT &&
+	       dx_load_plain(&record->park_any) == any;
 }
 
 TEST(kind_arbitrary_parks,
@@ -291,9 +219,9 @@ TEST(kind_arbitrary_parks,
 	CHECK_EQ(dsmx_query_next_batch(query, 30000, &batch, &err), 1);
 	until_ns = dx_now_ns() +
 	           5 * DX_NS_PER_S; /* nobody reads on: credit runs out, here and there */
-	while (!waits_for_any(session, 3) && dx_now_ns() < until_ns)
+	while (!any_task(session, waits_for_any, 3) && dx_now_ns() < until_ns)
 		(void)usleep(200);
-	CHECK(waits_for_any(session, 3));
+	CHECK(any_task(session, waits_for_any, 3));
 	count = batch.selected;
 	while (dsmx_query_next_batch(query, 30000, &batch, &err) == 1)
 		count += batch.selected;

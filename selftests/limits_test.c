@@ -16,6 +16,7 @@
 #include "harness.h"
 #include "processes.h"
 #include "series.h"
+#include "simple.h"
 #include "worker/supervisor.h"
 
 #define FORKS_MAX 100
@@ -24,8 +25,7 @@
 
 struct bomb {
 	bool done;
-	int64_t value;
-	struct dsmx_column column;
+	struct one_row row;
 };
 
 static int bomb_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
@@ -46,12 +46,8 @@ static int bomb_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
 		count++;
 	}
 	code = pid < 0 ? errno : 0;
-	bomb->value = code * 1000 + count;
-	bomb->column = (struct dsmx_column){ .values = &bomb->value };
-	*ret_batch = (struct dsmx_batch){
-		.length = 1, .selected = 1, .column_count = 1, .columns = &bomb->column
-	};
-	return 1;
+	bomb->row.value = code * 1000 + count;
+	return give_row(&bomb->row, ret_batch);
 }
 
 static int bomb_make(const void *bytes, size_t len, const struct dsmx_schema *output,
@@ -59,17 +55,9 @@ static int bomb_make(const void *bytes, size_t len, const struct dsmx_schema *ou
                      struct dsmx_operator **ret_operator, struct dsmx_error *err)
 {
 	static const struct dsmx_simple_ops ops = { "Bomb", bomb_next, free };
-	struct bomb *bomb = calloc(1, sizeof(*bomb));
-	int r = dsmx_simple_new(&ops, bomb, output, NULL, ret_operator);
 
-	(void)bytes;
-	(void)len;
-	(void)inputs;
-	(void)input_count;
-	(void)err;
-	if (r != 0)
-		free(bomb);
-	return r;
+	(void)inputs, (void)input_count, (void)err;
+	return simple_make(&ops, sizeof(struct bomb), 0, bytes, len, output, ret_operator);
 }
 
 static const struct dsmx_extension bombing[] = {

@@ -124,28 +124,40 @@ static const struct {
 	{ 60000, 29000, true, true },
 };
 
-static bool filter_shape(size_t shape, uint64_t chance)
+/* Does the operator that @make makes of @rel give what @expected says of @rows, in batches of that shape? */
+static bool gives(size_t shape, uint64_t chance, struct table *rows, struct dsmx_rel *rel,
+                  int (*make)(const struct dsmx_rel *rel, struct dsmx_operator *input,
+                              struct dsmx_operator **ret_operator, struct dsmx_error *err),
+                  struct table (*expected)(const struct table *rows))
 {
-	struct table rows = random_rows(shapes[shape].rows, 5, chance), seen, want;
-	struct over_rows over = plan_over_rows();
-	struct dsmx_rel *rel = dsmx_rel_filter(over.plan, over.rows, some_condition(&over));
 	struct drive drive = { .hurried = shapes[shape].hurried };
 	struct dsmx_operator *op = NULL;
+	struct table seen, want;
 	struct source source;
-	bool ok = is_sound(&over);
+	bool ok;
 
-	source_init(&source, &rows, chance);
+	source_init(&source, rows, chance);
 	source.most = shapes[shape].most;
 	source.often_idle = shapes[shape].idle;
 	drive.sources[0] = &source;
-	ok = ok && dx_filter_make(rel, &source.base, &op, &drive.err) == 0;
+	ok = make(rel, &source.base, &op, &drive.err) == 0;
 	ok = ok && drive_operator(&drive, op, &seen) == 0;
 	if (ok) {
-		want = passing(&rows);
+		want = expected(rows);
 		ok = table_equal(&seen, &want) && source.closed == 1 && source.freed == 1;
 		table_free(&want);
 		table_free(&seen);
 	}
+	return ok;
+}
+
+static bool filter_shape(size_t shape, uint64_t chance)
+{
+	struct table rows = random_rows(shapes[shape].rows, 5, chance);
+	struct over_rows over = plan_over_rows();
+	struct dsmx_rel *rel = dsmx_rel_filter(over.plan, over.rows, some_condition(&over));
+	bool ok = is_sound(&over) && gives(shape, chance, &rows, rel, dx_filter_make, passing);
+
 	table_free(&rows);
 	dsmx_plan_free(over.plan);
 	return ok;
@@ -335,24 +347,9 @@ static bool project_shape(size_t shape, uint64_t chance)
 	struct table rows = random_rows(shapes[shape].rows, shape % 2 == 0 ? 5 : 0, chance);
 	struct over_rows over = plan_over_rows();
 	struct dsmx_rel *rel = projection(&over);
-	struct drive drive = { .hurried = shapes[shape].hurried };
-	struct dsmx_operator *op = NULL;
-	struct table seen, want;
-	struct source source;
-	bool ok = is_sound(&over);
+	bool ok = is_sound(&over) &&
+	          gives(shape, chance, &rows, rel, dx_project_make, projected_rows);
 
-	source_init(&source, &rows, chance);
-	source.most = shapes[shape].most;
-	source.often_idle = shapes[shape].idle;
-	drive.sources[0] = &source;
-	ok = ok && dx_project_make(rel, &source.base, &op, &drive.err) == 0;
-	ok = ok && drive_operator(&drive, op, &seen) == 0;
-	if (ok) {
-		want = projected_rows(&rows);
-		ok = table_equal(&seen, &want) && source.closed == 1 && source.freed == 1;
-		table_free(&want);
-		table_free(&seen);
-	}
 	table_free(&rows);
 	dsmx_plan_free(over.plan);
 	return ok;

@@ -110,4 +110,25 @@ static inline void find_self(void)
 	self_path[n > 0 ? n : 0] = '\0';
 }
 
+/* This program once more, with these arguments: *ret_out is what it says. Returns its pid, or a number below 0. */
+static inline pid_t start_self(char *const *argv, int *ret_out)
+{
+	int out[2];
+	pid_t pid;
+
+	if (pipe2(out, O_CLOEXEC) != 0)
+		return -1;
+	pid = fork();
+	if (pid == 0) {
+		(void)dup2(out[1], STDOUT_FILENO);
+		(void)execv(self_path, argv);
+		_exit(9);
+	}
+	(void)close(out[1]);
+	if (pid < 0)
+		(void)close(out[0]);
+	*ret_out = out[0];
+	return pid;
+}
+
 #endif /* DX_SELFTESTS_PROCESSES_H */

@@ -4,8 +4,7 @@
  * that only look so.
  */
 #include "queries.h"
-
-#define HALF 200000
+#include "zips.h"
 
 /* Keys that a hash over two partitions sends to task 0 and to task 1. */
 static bool find_keys(struct dsmx_session *session, int64_t *ret_keys)
@@ -26,34 +25,12 @@ static bool find_keys(struct dsmx_session *session, int64_t *ret_keys)
 	return ret_keys[0] >= 0 && ret_keys[1] >= 0;
 }
 
-/* HALF rows of one key, then HALF of the other, by hash. */
-static struct dsmx_rel *two_halves(struct dsmx_plan *plan, int64_t first, int64_t second,
-                                   const struct dsmx_exchange_config *config)
-{
-	struct dsmx_rel *rel = rel_series(plan, 2 * HALF, 2 * HALF);
-	struct dsmx_expr *args[] = { dsmx_expr_column(plan, rel, 0), dsmx_expr_int64(plan, HALF) };
-	struct dsmx_expr *is_first = dsmx_expr_call(plan, DSMX_FN_LT, args, 2);
-	struct dsmx_expr *key = dsmx_expr_int64(plan, first);
-	struct dsmx_expr *exprs[] = {
-		dsmx_expr_case(plan, &is_first, &key, 1, dsmx_expr_int64(plan, second)), args[0]
-	};
-
-	return rel_hash(plan, dsmx_rel_project(plan, rel, exprs, NULL, 2), 0, config);
-}
-
-/* Each task of zip reads a batch here, a batch there; each side has the other's rows first. */
 static struct outcome run_zip(struct dsmx_session *session, const int64_t *keys, bool forbidden)
 {
-	struct dsmx_exchange_config config = { .credit_bytes = 64 << 10,
-		                               .overflow_forbidden = forbidden };
-	struct dsmx_plan *plan = plan_new();
-	struct dsmx_rel *inputs[] = { two_halves(plan, keys[0], keys[1], &config),
-		                      two_halves(plan, keys[1], keys[0], &config) };
-	struct dsmx_rel *zip =
-		dsmx_rel_extension(plan, "zip", NULL, 0, dsmx_rel_schema(inputs[0]), inputs, 2);
+	struct dsmx_plan *plan = plan_zip(keys[0], keys[1], forbidden);
 	struct outcome o = { .code = -EINVAL };
 
-	if (plan_end(plan, rel_gather(plan, zip), 2) == 0 && dsmx_plan_exchange_count(plan) == 3)
+	if (plan != NULL && dsmx_plan_exchange_count(plan) == 3)
 		o = run_plan(session, plan, NULL);
 	dsmx_plan_free(plan);
 	return o;

@@ -307,47 +307,17 @@ TEST(sampled_ends,
 /* --- a death while others wait for the sample ----------------------------------------------------------------- */
 
 /* Its bytes: the process in which no row passes. */
-struct hold_op {
-	struct pipe_op pipe; /* must be first */
-	int32_t pid;
-};
-
 static int hold_next(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
 {
 	struct pipe_stream *s = (struct pipe_stream *)stream;
 
-	if (((struct hold_op *)s->op)->pid != getpid())
+	if (*(const int32_t *)pipe_bytes(s) != getpid())
 		return s->inputs[0]->ops->poll_next(s->inputs[0], cx, ret_batch);
 	(void)usleep(500);
 	dsmx_cx_yield(cx);
 	return -EAGAIN;
 }
-
-static int hold_execute(struct dsmx_operator *op, struct dsmx_cx *cx, uint32_t partition,
-                        struct dsmx_stream **ret_stream)
-{
-	static const struct dsmx_stream_ops ops = { hold_next, pipe_close };
-
-	return pipe_execute(op, cx, partition, &ops, ret_stream);
-}
-
-static int hold_make(const void *bytes, size_t len, const struct dsmx_schema *output,
-                     struct dsmx_operator **inputs, uint32_t input_count,
-                     struct dsmx_operator **ret_operator, struct dsmx_error *err)
-{
-	static const struct dsmx_operator_ops ops = { "Hold", hold_execute, pipe_free };
-	struct hold_op *op = calloc(1, sizeof(*op));
-
-	(void)err;
-	if (op == NULL || len != sizeof(op->pid) || input_count != 1)
-		abort();
-	memcpy(&op->pid, bytes, len);
-	op->pipe.op = (struct dsmx_operator){
-		.ops = &ops, .schema = *output, .input_count = 1, .inputs = { inputs[0] }
-	};
-	*ret_operator = &op->pipe.op;
-	return 0;
-}
+PIPE(hold_make, "Hold", hold_next, 1, sizeof(int32_t))
 
 static const struct dsmx_extension own[] = {
 	{ "hold", hold_make }, { "stamp", stamp_make }, { "break", break_make }, { NULL, NULL }

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "dsmx/dsmx.h"
 #include "harness.h"
+#include "simple.h"
 
 #define ENDLESS INT64_MAX
 #define BATCH   1024
@@ -55,21 +56,10 @@ static inline int series_make(const void *bytes, size_t len, const struct dsmx_s
                               struct dsmx_operator **ret_operator, struct dsmx_error *err)
 {
 	static const struct dsmx_simple_ops ops = { "Series", series_next, free };
-	struct series *s = calloc(1, sizeof(*s));
-	int r;
 
-	(void)inputs;
-	(void)input_count;
-	(void)err;
-	if (s == NULL || len != sizeof(s->is)) {
-		free(s);
-		return -EINVAL;
-	}
-	memcpy(&s->is, bytes, len);
-	r = dsmx_simple_new(&ops, s, output, NULL, ret_operator);
-	if (r != 0)
-		free(s);
-	return r;
+	(void)inputs, (void)input_count, (void)err;
+	return simple_make(&ops, sizeof(struct series), sizeof(struct series_bytes), bytes, len,
+	                   output, ret_operator);
 }
 
 static const struct dsmx_extension extensions[] = { { "series", series_make }, { NULL, NULL } };

@@ -161,28 +161,22 @@ static void kill_leader(bool *ok, unsigned moment_ns, struct tally *tally)
 	unsigned long long id = 0;
 	size_t len = 0;
 	ssize_t n;
-	int out[2];
+	int out;
 	pid_t pid;
 
-	CHECK_EQ(pipe2(out, O_CLOEXEC), 0);
-	pid = fork();
-	if (pid == 0) {
-		(void)dup2(out[1], STDOUT_FILENO);
-		(void)execv(self_path, argv);
-		_exit(9);
-	}
-	(void)close(out[1]);
+	pid = start_self(argv, &out);
+	CHECK(pid > 0);
 	(void)nanosleep(&moment, NULL);
 	CHECK_EQ(kill(pid, SIGKILL), 0);
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
 	do {
-		struct pollfd fd = { .fd = out[0], .events = POLLIN };
+		struct pollfd fd = { .fd = out, .events = POLLIN };
 
 		CHECK_EQ(poll(&fd, 1, (int)SOON_MS), 1); /* else somebody lives */
-		n = read(out[0], line + len, sizeof(line) - 1 - len);
+		n = read(out, line + len, sizeof(line) - 1 - len);
 		len += n > 0 ? (size_t)n : 0;
 	} while (n > 0);
-	(void)close(out[0]);
+	(void)close(out);
 	tally->errors++;
 	if (sscanf(line, "%llx %511s %511s %511s", &id, state, group.v2, group.v1[DX_V1_MEMORY]) !=
 	    4)

@@ -234,7 +234,7 @@ static const struct dsmx_type every_type[] = {
 	{ .id = DSMX_FLOAT32 },
 	{ .id = DSMX_FLOAT64 },
 	{ .id = DSMX_DECIMAL, .precision = 15, .scale = 2 },
-	{ .id = DSMX_DECIMAL, .precision = 30, .scale = 2 },
+	{ .id = DSMX_DECIMAL, .precision = 30, .scale = 8 },
 	{ .id = DSMX_DATE32 },
 	{ .id = DSMX_TIMESTAMP, .precision = 6 },
 	{ .id = DSMX_UTF8 },

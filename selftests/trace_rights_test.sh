@@ -2,31 +2,13 @@
 # trace_rights_test.sh: who may see what, and what becomes of tracers and traced programs that do not behave: an ordinary
 # user sees his own sessions; two capabilities are enough for probes; a tracer that is stopped for five seconds loses no
 # more than it says; a library that is replaced is traced in both its shapes.
-set -u
-top=${DSMX_TOP:-$(cd "$(dirname "$0")/.." && pwd)}
-build=${DSMX_BUILD:-$top/build/release}
-dir=$(mktemp -d)
-number=0
-query='SELECT o_orderpriority, count(*) FROM orders, lineitem WHERE o_orderkey = l_orderkey GROUP BY o_orderpriority'
+. "$(dirname "$0")/trace_lib.sh"
 
-running=
 tracer=
 finish() {
 	for pid in $running $tracer; do kill "$pid" 2>/dev/null; done
 	rm -rf "$dir"
 }
-trap finish EXIT
-
-point() { # CODE NAME CLAIM
-	number=$((number + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $number - $2: $3"
-	else
-		sed 's/^/# /' "$dir/said" 2>/dev/null | tail -n 20
-		echo "not ok $number - $2: $3"
-	fi
-}
-skip() { number=$((number + 1)); echo "ok $number - $1: $2 # SKIP $3"; }
 kill_wait() { kill "$1" 2>/dev/null; wait "$1" 2>/dev/null; }
 
 # A copy of the programs where another user can reach them.
@@ -65,7 +47,16 @@ start_nobody() {
 	cp "$dir/session" "$dir/said"
 	return 1
 }
-stop() { kill_wait "$running"; running=; }
+
+# One of ours with a worker, that has begun.
+start_one() {
+	"$bin/dsmx" run -q -w 1 --repeat 1000000 --data "$dir/data" "$query" >/dev/null 2>&1 &
+	running=$!
+	for _ in $(seq 200); do
+		"$bin/dsmx-trace" stat -p $running -w leader --format csv 2>/dev/null | awk -F, 'NR == 2 && $6 > 0 { found = 1 } END { exit !found }' && break
+		sleep 0.05
+	done
+}
 
 echo 1..6
 
@@ -150,12 +141,7 @@ claim='a library that is replaced is traced in its old shape and in its new one'
 if [ -n "$why" ]; then
 	skip rights_upgrade "$claim" "$why"
 else
-	"$bin/dsmx" run -q -w 1 --repeat 1000000 --data "$dir/data" "$query" >/dev/null 2>&1 &
-	running=$!
-	for _ in $(seq 200); do
-		"$bin/dsmx-trace" stat -p $running -w leader --format csv 2>/dev/null | awk -F, 'NR == 2 && $6 > 0 { found = 1 } END { exit !found }' && break
-		sleep 0.05
-	done
+	start_one
 	old=$("$bin/dsmx-trace" stat -p $running -w leader --format csv | awk -F, 'NR == 2 { print $2 }')
 	real=$(readlink -f "$bin/libdsmx.so")
 	cp "$real" "$real.new" && mv "$real.new" "$real"
@@ -205,12 +191,7 @@ claim='the kernel'\''s own word on the end of a process that was traced: its sig
 if [ -n "$why" ]; then
 	skip rights_exit "$claim" "$why"
 else
-	"$bin/dsmx" run -q -w 1 --repeat 1000000 --data "$dir/data" "$query" >/dev/null 2>&1 &
-	running=$!
-	for _ in $(seq 200); do
-		"$bin/dsmx-trace" stat -p $running -w leader --format csv 2>/dev/null | awk -F, 'NR == 2 && $6 > 0 { found = 1 } END { exit !found }' && break
-		sleep 0.05
-	done
+	start_one
 	worker=$("$bin/dsmx-trace" stat -p $running -w 0 --format csv | awk -F, 'NR == 2 { print $4 }')
 	watch record -p $running -o "$dir/rec"
 	kill -9 "$worker"

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "engine.h"
+#include "zips.h"
 
 /* --- phases ---------------------------------------------------------------------------------------------------------- */
 
@@ -158,36 +159,14 @@ TEST(trace_outside,
 
 /* --- why --------------------------------------------------------------------------------------------------------------- */
 
-#define HALF 200000
-
-static struct dsmx_rel *two_halves(struct dsmx_plan *plan, int64_t first, int64_t second,
-                                   const struct dsmx_exchange_config *config)
-{
-	struct dsmx_rel *rel = rel_series(plan, 2 * HALF, 2 * HALF);
-	struct dsmx_expr *args[] = { dsmx_expr_column(plan, rel, 0), dsmx_expr_int64(plan, HALF) };
-	struct dsmx_expr *is_first = dsmx_expr_call(plan, DSMX_FN_LT, args, 2);
-	struct dsmx_expr *key = dsmx_expr_int64(plan, first);
-	struct dsmx_expr *exprs[] = {
-		dsmx_expr_case(plan, &is_first, &key, 1, dsmx_expr_int64(plan, second)), args[0]
-	};
-
-	return rel_hash(plan, dsmx_rel_project(plan, rel, exprs, NULL, 2), 0, config);
-}
-
 /* Keys of other tasks: among a few, two whose order makes tasks of zip wait for each other. */
 static struct dsmx_query *start_zip(struct dsmx_session *session, int64_t first, int64_t second)
 {
-	struct dsmx_exchange_config config = { .credit_bytes = 64 << 10,
-		                               .overflow_forbidden = true };
-	struct dsmx_plan *plan = plan_new();
-	struct dsmx_rel *inputs[] = { two_halves(plan, first, second, &config),
-		                      two_halves(plan, second, first, &config) };
-	struct dsmx_rel *zip =
-		dsmx_rel_extension(plan, "zip", NULL, 0, dsmx_rel_schema(inputs[0]), inputs, 2);
+	struct dsmx_plan *plan = plan_zip(first, second, true);
 	struct dsmx_query *query = NULL;
 	struct dsmx_error err;
 
-	if (plan_end(plan, rel_gather(plan, zip), 2) == 0)
+	if (plan != NULL)
 		(void)dsmx_query_start(session, plan, NULL, &query, &err);
 	dsmx_plan_free(plan);
 	return query;

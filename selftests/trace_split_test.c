@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "dsmx/dsmx.h"
 #include "processes.h"
+#include "simple.h"
 #include "tracer.h"
 
 #define QUERIES 20
@@ -24,8 +25,7 @@ struct work {
 struct working {
 	struct work work;
 	bool done;
-	int64_t value;
-	struct dsmx_column column;
+	struct one_row row;
 };
 
 static uint64_t cpu_ns(void)
@@ -50,11 +50,7 @@ static int work_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
 		(void)usleep((useconds_t)w->work.sleep_us);
 	while (w->work.spin_us > 0 && cpu_ns() < until_ns)
 		;
-	w->column = (struct dsmx_column){ .values = &w->value };
-	*ret_batch = (struct dsmx_batch){
-		.length = 1, .selected = 1, .column_count = 1, .columns = &w->column
-	};
-	return 1;
+	return give_row(&w->row, ret_batch);
 }
 
 static int work_make(const void *bytes, size_t len, const struct dsmx_schema *output,
@@ -62,19 +58,10 @@ static int work_make(const void *bytes, size_t len, const struct dsmx_schema *ou
                      struct dsmx_operator **ret_operator, struct dsmx_error *err)
 {
 	static const struct dsmx_simple_ops ops = { "Work", work_next, free };
-	struct working *w = calloc(1, sizeof(*w));
-	int r;
 
 	(void)inputs, (void)input_count, (void)err;
-	if (w == NULL || len != sizeof(w->work)) {
-		free(w);
-		return -EINVAL;
-	}
-	memcpy(&w->work, bytes, len);
-	r = dsmx_simple_new(&ops, w, output, NULL, ret_operator);
-	if (r != 0)
-		free(w);
-	return r;
+	return simple_make(&ops, sizeof(struct working), sizeof(struct work), bytes, len, output,
+	                   ret_operator);
 }
 
 static const struct dsmx_extension extensions[] = { { "work", work_make },

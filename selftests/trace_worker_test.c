@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "dsmx/dsmx.h"
 #include "processes.h"
+#include "simple.h"
 #include "tracer.h"
 
 #define SLEEP_US   20000
@@ -24,8 +25,7 @@ struct meal {
 struct eater {
 	struct meal meal;
 	bool done;
-	int64_t value;
-	struct dsmx_column column;
+	struct one_row row;
 };
 
 static int eater_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx,
@@ -48,11 +48,7 @@ static int eater_next(void *state, struct dsmx_stream *input, struct dsmx_cx *cx
 		/* Never given back, and not to be left out by the compiler. */
 		__asm__ volatile("" : : "r"(piece) : "memory");
 	}
-	e->column = (struct dsmx_column){ .values = &e->value };
-	*ret_batch = (struct dsmx_batch){
-		.length = 1, .selected = 1, .column_count = 1, .columns = &e->column
-	};
-	return 1;
+	return give_row(&e->row, ret_batch);
 }
 
 static int eater_make(const void *bytes, size_t len, const struct dsmx_schema *output,
@@ -60,19 +56,10 @@ static int eater_make(const void *bytes, size_t len, const struct dsmx_schema *o
                       struct dsmx_operator **ret_operator, struct dsmx_error *err)
 {
 	static const struct dsmx_simple_ops ops = { "Eater", eater_next, free };
-	struct eater *e = calloc(1, sizeof(*e));
-	int r;
 
 	(void)inputs, (void)input_count, (void)err;
-	if (e == NULL || len != sizeof(e->meal)) {
-		free(e);
-		return -EINVAL;
-	}
-	memcpy(&e->meal, bytes, len);
-	r = dsmx_simple_new(&ops, e, output, NULL, ret_operator);
-	if (r != 0)
-		free(e);
-	return r;
+	return simple_make(&ops, sizeof(struct eater), sizeof(struct meal), bytes, len, output,
+	                   ret_operator);
 }
 
 static const struct dsmx_extension extensions[] = { { "eater", eater_make }, { NULL, NULL } };
