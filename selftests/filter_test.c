@@ -177,12 +177,34 @@ static int copy_bytes(const struct bytes *bytes, uint64_t offset, uint64_t len)
 	return r;
 }
 
+/* All of them proper, but more than there may be. */
+static int copy_many(uint32_t filters)
+{
+	struct {
+		struct dsmx_filters_abi head;
+		struct dsmx_filter_abi filters[DSMX_FILTERS_MAX + 1];
+	} b = { .head = { .magic = DSMX_FILTERS_MAGIC, .filters = filters, .bytes = sizeof(b) } };
+	struct dx_filter_set *set = NULL;
+	char *data = aligned_alloc(64, 4096);
+	int r;
+
+	for (uint32_t i = 0; i <= DSMX_FILTERS_MAX; i++)
+		b.filters[i] = (struct dsmx_filter_abi){ .key_count = 1 };
+	memcpy(data, &b, sizeof(b));
+	r = dx_filters_copy(&byte_schema, data, 4096, 0, sizeof(b), &set);
+	dx_filters_free(set);
+	free(data);
+	return r;
+}
+
 TEST(filter_hostile, "a filter from outside is copied and checked: each wrong number is -EBADMSG")
 {
 	struct bytes b = good_bytes();
 	const uint64_t len = sizeof(b);
 
 	CHECK_EQ(copy_bytes(&b, 128, len), 0);
+	CHECK_EQ(copy_many(DSMX_FILTERS_MAX), 0);
+	CHECK_EQ(copy_many(DSMX_FILTERS_MAX + 1), -EBADMSG);
 	CHECK_EQ(copy_bytes(&b, 129, len), -EBADMSG);
 	CHECK_EQ(copy_bytes(&b, 4096, len), -EBADMSG);
 	CHECK_EQ(copy_bytes(&b, 8192, len), -EBADMSG);
@@ -201,6 +223,7 @@ TEST(filter_hostile, "a filter from outside is copied and checked: each wrong nu
 	WRONG(head.filters, 2);
 	WRONG(head.filters, UINT32_MAX);
 	WRONG(head.bytes, 64);
+	WRONG(head.magic, 0);
 	WRONG(filter.key_count, 0);
 	WRONG(filter.key_count, 5);
 	WRONG(filter.columns[0], 2);
@@ -210,6 +233,13 @@ TEST(filter_hostile, "a filter from outside is copied and checked: each wrong nu
 	WRONG(filter.words, 1U << 31);
 	WRONG(filter.word_count, 9);
 	WRONG(filter.word_count, UINT32_MAX);
+	b = good_bytes(); /* no key, and nothing else wrong */
+	b.filter.key_count = b.filter.ranged = 0;
+	CHECK_EQ(copy_bytes(&b, 128, len), -EBADMSG);
+	b = good_bytes(); /* a second filter that begins well, and does not end in here */
+	b.head.filters = 2;
+	memcpy(b.words, &(struct dsmx_filter_abi){ .key_count = 1 }, sizeof(b.words));
+	CHECK_EQ(copy_bytes(&b, 128, len), -EBADMSG);
 	for (uint64_t chance = 1; chance < 20000;
 	     chance++) { /* whatever it says, nothing is touched outside */
 		uint64_t state = chance;
