@@ -73,17 +73,19 @@ static void hear_open(struct dsmx_session *session, const struct dx_message *mes
 static void hear(struct dx_member *member, struct dx_message *message)
 {
 	struct dsmx_session *session = session_of(member);
+	const char *text = dx_message_get(message, "STATUS");
 	uint64_t code = EIO, level;
 
 	if (dx_message_number(message, "LOG", DSMX_LOG_DEBUG, &level) == 0) {
-		dx_session_log(session, (enum dsmx_log_level)level, "%s",
-		               dx_message_get(message, "STATUS"));
+		dx_session_log(session, (enum dsmx_log_level)level, "%s", text != NULL ? text : "");
 	} else if (dx_message_get(message, "OPEN") != NULL) {
 		hear_open(session, message);
 	} else if (dx_message_get(message, "ERRNO") != NULL && session->broken.code == 0) {
 		(void)!dx_message_number(message, "ERRNO", 4095, &code);
-		(void)dx_error(&session->broken, code > 0 ? -(int)code : -EIO, "%s",
-		               dx_message_get(message, "STATUS"));
+		code = code > 0 ? code : EIO;
+		if (text == NULL || text[0] == '\0')
+			text = dx_strerror(-(int)code);
+		(void)dx_error(&session->broken, -(int)code, "%s", text);
 	}
 }
 

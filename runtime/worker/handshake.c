@@ -364,7 +364,11 @@ static void hear_verdict(struct dx_member *member, const struct dx_message *mess
 		                        .restart_ms = -1 };
 	if (dx_message_number(message, "RESTART", UINT32_MAX, &restart_ms) == 0)
 		verdict->restart_ms = (int64_t)restart_ms;
-	(void)snprintf(verdict->text, sizeof(verdict->text), "%s", text != NULL ? text : "");
+	if (text != NULL && text[0] != '\0')
+		(void)snprintf(verdict->text, sizeof(verdict->text), "%s", text);
+	else
+		(void)snprintf(verdict->text, sizeof(verdict->text),
+		               "process %u (pid %d) has ended", verdict->peer, verdict->pid);
 	member->pids[peer] = 0;
 	if (member->pidfds[peer] >= 0)
 		(void)close(member->pidfds[peer]);
