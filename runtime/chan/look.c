@@ -41,6 +41,26 @@ static uint64_t answered_generation(const struct dx_peer *peer, uint32_t slot)
 	                                   dx_layout_slot(&mesh->layout, peer->index, slot))));
 }
 
+/*
+ * Who maps this incarnation has said DONE for all that it had asked the one before, and says so afterwards: what still
+ * stands after that was asked later, and not of us.
+ */
+static void look_at_stale(struct dx_peer *peer, uint32_t slot, uint64_t word)
+{
+	const struct dx_mesh *mesh = peer->mesh;
+	size_t at = dx_layout_slot(&mesh->layout, mesh->params.self, slot);
+	const void *page = dx_mesh_peer_page(mesh, peer->index);
+
+	if (!dx_mesh_has_mapped(mesh, peer->index, mesh->params.self) ||
+	    dx_load_acquire(DX_EDGE_REQUEST,
+	                    DX_LAYOUT_PEER(uint64_t, page, mesh->layout.request_words, at)) !=
+	            word ||
+	    dx_load_plain(&DX_LAYOUT_PEER(struct dsmx_request_abi, page, mesh->layout.requests, at)
+	                           ->epoch) == mesh->params.epoch)
+		return;
+	dx_peer_accuse(peer, "it asks for streams of an incarnation that is gone");
+}
+
 static void handle_word(struct dx_peer *peer, uint32_t slot, uint64_t word)
 {
 	struct dx_mesh *mesh = peer->mesh;
@@ -75,6 +95,7 @@ static void handle_word(struct dx_peer *peer, uint32_t slot, uint64_t word)
 	             sizeof(request));
 	if (request.epoch != mesh->params.epoch) { /* it asked who was here before */
 		dx_store_plain(&dx_mesh_page(mesh)->stale, dx_mesh_page(mesh)->stale + 1);
+		look_at_stale(peer, slot, word);
 		return;
 	}
 	mesh->ops->request(mesh, peer->index, slot, word, &request);
