@@ -121,6 +121,18 @@ TEST(budget_file_size, "RLIMIT_FSIZE: refused, where it was SIGXFSZ for the appl
 	CHECK_EQ(try(&trial, 0), 0);
 }
 
+/* That this process takes already. */
+static uint64_t own_addresses(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	unsigned long long pages = 0;
+
+	if (file == NULL || fscanf(file, "%llu", &pages) != 1)
+		abort();
+	(void)fclose(file);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 TEST(budget_addresses, "RLIMIT_AS: less than everybody's memory is refused")
 {
 	struct dsmx_session_options options = small_options(2, NULL);
@@ -128,12 +140,23 @@ TEST(budget_addresses, "RLIMIT_AS: less than everybody's memory is refused")
 		               .resource = RLIMIT_AS,
 		               .limit = 4U << 20,
 		               .says = "RLIMIT_AS is 4 MiB" };
+	struct dsmx_session_estimate estimate;
 
 	if (is_sanitized())
 		SKIP("a sanitizer takes terabytes of addresses");
 	CHECK_EQ(try(&trial, -ENOMEM), 0);
 	trial.limit = 4ULL << 30;
 	CHECK_EQ(try(&trial, 0), 0);
+	/* Enough for the segments of all, and not for what this process has beside them. */
+	CHECK_EQ(dsmx_session_estimate(&options, &estimate, NULL), 0);
+	trial.limit = 3 * (estimate.page_bytes_per_process + estimate.data_bytes_per_process) +
+	              (1U << 20);
+	trial.says = "RLIMIT_AS is";
+	CHECK_EQ(try(&trial, -ENOMEM), 0);
+	/* Enough for this process and the segments of one. */
+	trial.limit = own_addresses() +
+	              2 * (estimate.page_bytes_per_process + estimate.data_bytes_per_process);
+	CHECK_EQ(try(&trial, -ENOMEM), 0);
 }
 
 TEST(budget_user, "RLIMIT_NPROC: fewer than the session has processes are refused, but not to root")
@@ -149,6 +172,11 @@ TEST(budget_user, "RLIMIT_NPROC: fewer than the session has processes are refuse
 	CHECK_EQ(try(&trial, 0), 0);
 	trial.as_user = true;
 	CHECK_EQ(try(&trial, -EAGAIN), 0);
+	trial.limit = 5; /* the application, the supervisor and four workers are six */
+	trial.says = "RLIMIT_NPROC is 5";
+	CHECK_EQ(try(&trial, -EAGAIN), 0);
+	trial.limit = 6;
+	CHECK_EQ(try(&trial, 0), 0);
 	trial.limit = 4096;
 	CHECK_EQ(try(&trial, 0), 0);
 }
@@ -412,6 +440,7 @@ TEST(account_no_group, "without groups it has what is resident, and nothing that
 	CHECK(text != NULL);
 	CHECK(number_of(text, 0, " memory=") >= 4);
 	CHECK(number_of(text, 0, " cpu=") < 0 && number_of(text, 0, " limit=") < 0);
+	CHECK(number_of(text, 0, " peak=") < 0 && number_of(text, 0, " io=") < 0);
 	free(text);
 	dsmx_session_close(session);
 }

@@ -100,7 +100,7 @@ check ps_closed 'a pipe that is closed ends it' head_ends
 
 files=$top/tools/dsmx/completion
 export PATH="$DSMX_BUILD:$PATH"
-mkdir "$dir/home" && touch "$dir/home/query.sql"
+mkdir "$dir/home" && touch "$dir/home/query.sql" "$dir/home/site.conf"
 # Type words and two tabs into the shell until all that is expected is offered, or is put in. On a line and a screen that are empty before.
 offers() { # TYPED EXPECTED...
 	typed=$1; shift
@@ -121,8 +121,9 @@ in_zsh() {
 in_fish() {
 	HOME=$dir/home fish --no-config -c "cd '$dir/home'; source '$files/dsmx.fish'
 		complete -C 'dsmx '; complete -C 'dsmx run --is'; complete -C 'dsmx run --format '; complete -C 'dsmx import --format '
-		complete -C 'dsmx ctl re'; complete -C 'dsmx ps -s '; complete -C 'dsmx run -f qu'; complete -C 'dsmx gen '" >"$dir/said" 2>&1
-	for word in check-config explain --isolation arrow tbl restart reset-failed "$id" query.sql tpch; do
+		complete -C 'dsmx ctl re'; complete -C 'dsmx ps -s '; complete -C 'dsmx run -f qu'; complete -C 'dsmx gen '
+		complete -C 'dsmx run --da'; complete -C 'dsmx check-config si'" >"$dir/said" 2>&1
+	for word in check-config explain --isolation arrow tbl restart reset-failed "$id" query.sql tpch --data site.conf; do
 		cut -f1 "$dir/said" | grep -qx -- "$word" || { echo "# not offered: $word"; return 1; }
 	done
 }
