@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -437,6 +438,27 @@ TEST(spawn_clean_state,
 	CHECK(sigprocmask(SIG_UNBLOCK, &usr, NULL) == 0 && signal(SIGPIPE, SIG_DFL) != SIG_ERR);
 	for (int i = 0; i < 3; i++)
 		CHECK_EQ(close(leaks[i]), 0);
+}
+
+TEST(spawn_no_program,
+     "a program that is not there leaves no process behind, also where orphans go to the caller")
+{
+	char name[] = "none";
+	char *argv[] = { name, NULL };
+	struct dx_spawn spawn = { .path = "/nonexistent/none", .argv = argv, .cgroup_fd = -1 };
+	struct dx_process process;
+	int ends[2];
+
+	CHECK(make_pair(ends));
+	spawn.control = ends[1];
+	CHECK_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	for (int i = 0; i < 20; i++) {
+		CHECK_EQ(dx_spawn_detached(&spawn, &process, NULL), -ENOENT);
+		CHECK_EQ(waitpid(-1, NULL, 0), -1);
+		CHECK_EQ(errno, ECHILD);
+	}
+	CHECK_EQ(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+	close_pair(ends);
 }
 
 TEST(spawn_no_stdio,

@@ -196,6 +196,16 @@ ON_FOREIGN_STACK static int middleman(void *arg)
 	return 0;
 }
 
+/* What could not be executed has ended, or is about to. Its parent is gone: where orphans go to us, we reap it. */
+static void bury(int pidfd)
+{
+	siginfo_t info;
+
+	(void)!dx_pidfd_wait(pidfd, dx_now_ns() + DX_NS_PER_S);
+	(void)waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
+	(void)close(pidfd);
+}
+
 int dx_spawn_detached(const struct dx_spawn *spawn, struct dx_process *ret_process,
                       struct dsmx_error *err)
 {
@@ -225,7 +235,7 @@ int dx_spawn_detached(const struct dx_spawn *spawn, struct dx_process *ret_proce
 	if (r != 0)
 		return dx_error(err, r, "cannot start %s: %s", spawn->path, dx_strerror(r));
 	if (detached.exec_error != 0) {
-		(void)close(detached.process.pidfd);
+		bury(detached.process.pidfd);
 		return dx_error(err, detached.exec_error, "cannot execute %s: %s", spawn->path,
 		                dx_strerror(detached.exec_error));
 	}
