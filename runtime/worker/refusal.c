@@ -74,9 +74,18 @@ static void tell(struct dx_worker *worker, const struct seccomp_data *call)
 	free(name);
 }
 
-static void answer(struct dx_worker *worker, struct seccomp_notif *asked,
-                   struct seccomp_notif_resp *response)
+/* The next that waits, if it still does: what it is received into has to be empty. False: no memory. */
+static bool answer(struct dx_worker *worker)
 {
+	struct seccomp_notif_resp *response = NULL;
+	struct seccomp_notif *asked = NULL;
+
+	if (seccomp_notify_alloc(&asked, &response) != 0)
+		return false;
+	if (seccomp_notify_receive(worker->refusals.listener.fd, asked) != 0) {
+		seccomp_notify_free(asked, response);
+		return true;
+	}
 	*response = (struct seccomp_notif_resp){ .id = asked->id };
 	if (is_loading(worker, &asked->data)) {
 		response->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
@@ -86,27 +95,25 @@ static void answer(struct dx_worker *worker, struct seccomp_notif *asked,
 	}
 	/* It may be dead by now; whoever is not answered is told ENOSYS when the listener is closed. */
 	(void)seccomp_notify_respond(worker->refusals.listener.fd, response);
+	seccomp_notify_free(asked, response);
+	return true;
 }
 
 bool dx_refusal_look(struct dx_worker *worker)
 {
 	struct dx_wait_fd *listener = &worker->refusals.listener;
 	struct pollfd now = { .fd = listener->fd, .events = POLLIN };
-	struct seccomp_notif_resp *response = NULL;
-	struct seccomp_notif *asked = NULL;
+	bool goes_on = (listener->fired & POLLIN) != 0;
 
 	if (listener->fd < 0 || listener->fired == 0)
 		return false;
-	if ((listener->fired & POLLIN) == 0 || seccomp_notify_alloc(&asked, &response) != 0) {
-		dx_refusal_close(worker); /* nobody is left under the filter; or no memory */
-		return true;
-	}
 	listener->fired = 0;
 	/* Receiving blocks where nobody asks. */
-	for (int i = 0; i < ANSWERS_AT_ONCE && poll(&now, 1, 0) > 0 && (now.revents & POLLIN) != 0;
+	for (int i = 0;
+	     goes_on && i < ANSWERS_AT_ONCE && poll(&now, 1, 0) > 0 && (now.revents & POLLIN) != 0;
 	     i++)
-		if (seccomp_notify_receive(now.fd, asked) == 0)
-			answer(worker, asked, response);
-	seccomp_notify_free(asked, response);
+		goes_on = answer(worker);
+	if (!goes_on)
+		dx_refusal_close(worker); /* nobody is left under the filter; or no memory */
 	return true;
 }
