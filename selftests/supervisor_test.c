@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor_test.c - the supervisor where its wait has no place left
+ * supervisor_test.c - the supervisor, and whom it tells, where a wait has no place left, or a process no descriptor
  *
  * Its own functions over a simulated wait (simulated.h), and real processes, of a program that is no worker: what is
  * asked here comes before a worker says anything.
  */
+#include <dirent.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,6 +120,154 @@ TEST(supervisor_unheard,
 {
 	start_without(ok, 0);
 	start_without(ok, 1);
+}
+
+/* --- what a worker was refused ------------------------------------------------------------------------------ */
+
+enum { ASKERS = 4 };
+
+static void *ask(void *arg)
+{
+	(void)syscall(SYS_getppid);
+	return arg;
+}
+
+/* A process of @ASKERS threads that all wait for the answer to one call. Its first thread has sent the filter's listener. */
+static void ask_all(int socket)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	pthread_t threads[ASKERS];
+	struct dx_message message;
+
+	if (filter == NULL ||
+	    seccomp_rule_add(filter, SCMP_ACT_NOTIFY, SCMP_SYS(getppid), 0) != 0 ||
+	    seccomp_load(filter) != 0)
+		_exit(1);
+	dx_message_start(&message);
+	dx_message_put(&message, "LISTENER", "1");
+	dx_message_put_fd(&message, seccomp_notify_fd(filter));
+	if (dx_message_send(socket, &message) != 0)
+		_exit(1);
+	for (int i = 0; i < ASKERS; i++)
+		if (pthread_create(&threads[i], NULL, ask, NULL) != 0)
+			_exit(1);
+	for (int i = 0; i < ASKERS; i++)
+		(void)pthread_join(threads[i], NULL);
+	_exit(0);
+}
+
+/* How many threads of a process sleep in that call. */
+static int count_askers(pid_t pid)
+{
+	char path[300], line[64] = "";
+	struct dirent *entry;
+	int count = 0;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		FILE *file;
+
+		(void)snprintf(path, sizeof(path), "/proc/%d/task/%.20s/syscall", (int)pid,
+		               entry->d_name);
+		file = fopen(path, "re");
+		if (file != NULL && fgets(line, sizeof(line), file) != NULL)
+			count += atoi(line) == SYS_getppid;
+		if (file != NULL)
+			(void)fclose(file);
+	}
+	if (dir != NULL)
+		(void)closedir(dir);
+	return count;
+}
+
+TEST(supervisor_refuses_all, "calls that wait to be refused at once are answered by one look")
+{
+	struct dx_message message;
+	struct dx_worker *worker;
+	struct fixture f;
+	int ends[2], r, status;
+	pid_t pid;
+
+	CHECK(setup(&f));
+	worker = &f.supervisor->workers[0];
+	worker->offer.ready = true; /* what waits is not of its loading */
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	(void)fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		ask_all(ends[1]);
+	while ((r = dx_message_recv(ends[0], &message)) == -EAGAIN)
+		(void)sched_yield();
+	CHECK_EQ(r, 1);
+	places = 1;
+	CHECK_EQ(dx_refusal_listen(worker, dx_message_take_fd(&message, 0)), 0);
+	for (uint64_t until_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
+	     count_askers(pid) < ASKERS && dx_now_ns() < until_ns;)
+		(void)sched_yield();
+	worker->refusals.listener.fired = POLLIN;
+	CHECK(dx_refusal_look(worker));
+	CHECK_EQ(worker->refusals.count, ASKERS);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	dx_refusal_close(worker);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	worker->offer.ready = false;
+	teardown(&f);
+}
+
+/* --- what the leader is told --------------------------------------------------------------------------------- */
+
+/* So that @count more can be opened. */
+static bool limit_descriptors(struct rlimit *before, unsigned count)
+{
+	struct rlimit limit;
+	int next = dup(0);
+
+	if (next < 0 || close(next) != 0 || getrlimit(RLIMIT_NOFILE, before) != 0)
+		return false;
+	limit = *before;
+	limit.rlim_cur = (rlim_t)next + count;
+	return setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
+TEST(supervisor_introduces_one_too_many,
+     "a leader that has no descriptor left for a worker's process says so, and does not go on without")
+{
+	struct cluster c = { .state = 1, .count = 2, .frames = 4, .clock_ns = DX_NS_PER_S };
+	struct dx_message message;
+	struct dx_member member;
+	struct rlimit before;
+	struct dsmx_error err;
+	int ends[2], fds;
+
+	for (uint32_t i = 0; i < 2; i++)
+		CHECK_EQ(make_process(&c, i), 0);
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	CHECK_EQ(dx_member_start(&member, ends[0], c.processes[0].mesh, c.processes[0].epoch, -1,
+	                         NULL, &err),
+	         0);
+	dx_message_start(&message);
+	dx_message_put(&message, "PEERS", "1");
+	dx_message_put(&message, "PEER", "1 %llu %d", (unsigned long long)c.processes[1].epoch,
+	               (int)getpid());
+	dx_message_put_fd(&message, dx_mesh_page_segment(c.processes[1].mesh)->fd);
+	dx_message_put_fd(&message, dx_mesh_data_segment(c.processes[1].mesh)->fd);
+	dx_message_put_fd(&message, ends[1]);
+	CHECK_EQ(dx_message_send(ends[1], &message), 0);
+	fds = harness_each_fd(NULL);
+	CHECK(limit_descriptors(&before, 3)); /* those that come */
+	dx_member_hear(&member);
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+	CHECK(member.gone);
+	CHECK_EQ(member.why.code, -EMFILE);
+	CHECK(strstr(member.why.message, "process 1") != NULL);
+	CHECK_EQ(harness_each_fd(NULL), fds);
+	dx_member_stop(&member);
+	(void)close(ends[1]);
+	cluster_close(&c);
 }
 
 int main(int argc, char **argv)

@@ -286,7 +286,10 @@ static int attach(struct dx_member *member, const char *line, const int fds[3],
 	/* Its predecessor is dead: else it would not be there. */
 	dx_mesh_peer_dead(member->mesh, peer, dx_mesh_epoch(member->mesh, peer));
 	keep = leader ? fcntl(fds[2], F_DUPFD_CLOEXEC, 0) : -1;
-	r = dx_mesh_attach(member->mesh, peer, epoch, fds[0], fds[1], fds[2], err);
+	r = leader && keep < 0
+	            ? dx_error(err, dx_errno(), "cannot keep process %u's descriptor: %s", peer,
+	                       dx_strerror(errno))
+	            : dx_mesh_attach(member->mesh, peer, epoch, fds[0], fds[1], fds[2], err);
 	(void)close(fds[0]);
 	(void)close(fds[1]);
 	if (r != 0) {
