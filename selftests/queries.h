@@ -40,4 +40,12 @@ static inline bool goes_on(struct dsmx_session *session)
 	return fine && count_late_parks(session) == 0;
 }
 
+/* A thread that cancels a query. */
+static inline void *cancel_soon(void *query)
+{
+	(void)usleep(3000);
+	dsmx_query_cancel(query);
+	return NULL;
+}
+
 #endif /* DX_SELFTESTS_QUERIES_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cgroup_file.h - the files of a group: private to cgroup.c and cgroup_usage.c
+ * cgroup_file.h - the files of a group: private to the files that are called cgroup
  */
 #ifndef DX_WORKER_CGROUP_FILE_H
 #define DX_WORKER_CGROUP_FILE_H
@@ -22,6 +22,13 @@ void dx_cgroup_read_file(const char *dir, const char *name, char *ret_text, size
 
 /* The number after "key " or "key=" in such a file; 0 where there is none. */
 uint64_t dx_cgroup_read_key(const char *dir, const char *name, const char *key);
+
+/* What a new cpuset of version 1 lacks: processors and memory nodes, without which nobody can enter it. */
+void dx_cgroup_inherit_cpuset(const char *dir);
+
+/* All of @limits. Returns 0, -EOPNOTSUPP (the one without a controller is removed from @limits), or what write said. */
+int dx_cgroup_set_limits(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
+                         struct dsmx_error *err) DX_MUST_CHECK;
 
 /* cgroup_io.c: as the other limits are set. Returns 0, -EOPNOTSUPP (one is removed from @limits), ... */
 int dx_cgroup_set_io(const struct dx_cgroup_leaf *leaf, struct dx_limits *limits,
