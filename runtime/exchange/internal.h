@@ -42,7 +42,6 @@ struct dx_service {
 	uint32_t unsaid;         /* of all queries: see struct dx_procedure */
 	uint32_t undecided;      /* leader: deaths, of all queries: see rerun.c */
 	uint64_t next_query;     /* leader */
-	uint64_t closed_seen[DSMX_ABI_QUERIES];
 };
 
 /* What is known of one (task, partition) of a procedure. */

@@ -59,9 +59,6 @@ enum dx_partitioning_kind {
 struct dx_properties {
 	enum dx_partitioning_kind partitioning;
 	uint32_t partitions; /* 0: as many as its fragment has tasks */
-	const uint32_t *hash_keys;
-	uint32_t hash_key_count;
-	uint32_t hash_seed;
 	const struct dsmx_sort_key *order;
 	uint32_t order_count;
 };
