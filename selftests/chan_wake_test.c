@@ -197,19 +197,6 @@ TEST(chan_awake, "who passes what a process wants rings if that sleeps, and "
 #define WAKES 40U
 #define FIRST (UINT32_MAX - WAKES / 2)
 
-static bool is_asleep(pid_t pid)
-{
-	char path[64], state = 0;
-	FILE *file;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "re");
-	if (file == NULL || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-		abort();
-	(void)fclose(file);
-	return state == 'S';
-}
-
 /* A frame whenever the leader has taken the one before, has said that it goes to sleep, and sleeps. */
 static int produce(struct pair *p)
 {
@@ -225,7 +212,7 @@ static int produce(struct pair *p)
 		while (dx_load_acquire(DX_EDGE_TAKEN, &tx->request->taken) != i ||
 		       dx_load_plain(&tx->request->wanted) != i ||
 		       dx_load_plain(&w->mesh->peers[LEADER].line->armed) == 0 ||
-		       !is_asleep(getppid()))
+		       harness_state_of(getppid()) != 'S')
 			dx_spin_pause();
 		r = send(p, tx, i);
 	}

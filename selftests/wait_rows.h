@@ -8,7 +8,6 @@
 #ifndef DX_SELFTESTS_WAIT_ROWS_H
 #define DX_SELFTESTS_WAIT_ROWS_H
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
@@ -72,26 +71,11 @@ struct visitor {
 	bool signals; /* the sleeper's thread, by SIGUSR1 */
 };
 
-static inline bool is_asleep(int tid)
-{
-	char path[64], text[512], *end;
-	ssize_t n;
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = read(fd, text, sizeof(text) - 1);
-	(void)close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	end = strrchr(text, ')');
-	return end != NULL && end[2] == 'S';
-}
-
 static inline void *visit(void *arg)
 {
 	struct visitor *visitor = arg;
 
-	while (!is_asleep(visitor->tid))
+	while (harness_state_of(visitor->tid) != 'S')
 		(void)sched_yield();
 	if (visitor->word != NULL) {
 		dx_store_release(DX_EDGE_BELL, visitor->word, visitor->value);
