@@ -10,10 +10,12 @@
  */
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 
 #include "base/clock.h"
 #include "base/order.h"
+#include "exchange/query.h"
 #include "processes.h"
 #include "segments.h"
 #include "series.h"
@@ -398,6 +400,53 @@ TEST(liar_frames, "frames that make no sense cost their worker its place")
 	CHECK(session != NULL);
 	CHECK(run_until_gone(session, LIE_FRAMES) > 0);
 	CHECK_EQ(run_honest(session), 0);
+	dsmx_session_close(session);
+}
+
+/* Let the leader look, until it has looked for suspects once more. */
+static bool await_look(struct dsmx_session *session, uint32_t pulse)
+{
+	const struct dx_suspect *suspect = &session->suspects.peers[LIAR_PEER];
+	uint64_t until_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
+
+	while ((suspect->what == 0 || suspect->pulse != pulse) && dx_now_ns() < until_ns)
+		(void)dx_reactor_turn(session->reactor, dx_now_ns() + DX_NS_PER_MS);
+	return suspect->what != 0 && suspect->pulse == pulse;
+}
+
+TEST(liar_late,
+     "a worker that is late with one closed query after the other, and answers each, does not lie")
+{
+	struct dsmx_session_options options = options_of(1, NULL);
+	struct dsmx_query *queries[10];
+	struct dsmx_session *session;
+	struct dsmx_error err;
+	int pid;
+
+	options.extensions = operators;
+	options.watchdog_ms = DSMX_WATCHDOG_OFF;
+	CHECK_EQ(dsmx_session_open(&options, &session, &err), 0);
+	for (size_t i = 0; i < DX_ARRAY_LEN(queries); i++)
+		CHECK_EQ(start_query(session, KIND_GATHER, 10, &queries[i], &err), 0);
+	pid = dsmx_session_worker_pid(session, 0);
+	for (size_t i = 0; i < DX_ARRAY_LEN(queries); i++) {
+		uint64_t until_ns = dx_now_ns() + harness_hang_ms() * DX_NS_PER_MS;
+
+		CHECK_EQ(kill(pid, SIGSTOP), 0);
+		while (harness_state_of(pid) != 'T' && dx_now_ns() < until_ns)
+			(void)sched_yield();
+		dsmx_query_close(queries[i]);
+		CHECK(await_look(session, dx_mesh_pulse(session->mesh, LIAR_PEER)));
+		CHECK_EQ(session->suspects.peers[LIAR_PEER].ended_epoch, 0);
+		CHECK_EQ(kill(pid, SIGCONT), 0);
+		/* The leader does not look meanwhile: each time it does, something is owed. */
+		while (dx_query_owed_echo(session->mesh, LIAR_PEER, 0) != 0 &&
+		       dx_now_ns() < until_ns)
+			(void)sched_yield();
+		CHECK_EQ(dx_query_owed_echo(session->mesh, LIAR_PEER, 0), 0);
+	}
+	CHECK_EQ(run_honest(session), 0);
+	CHECK_EQ(dsmx_session_worker_pid(session, 0), pid);
 	dsmx_session_close(session);
 }
 

@@ -161,18 +161,23 @@ static bool is_echoed(const struct dx_mesh *mesh, uint32_t index, uint64_t gener
 	return true;
 }
 
-bool dx_query_owes_echo(const struct dx_mesh *mesh, uint32_t peer)
+uint64_t dx_query_owed_echo(const struct dx_mesh *mesh, uint32_t peer, uint64_t of)
 {
 	const struct dsmx_query_abi *records = records_of(mesh, DSMX_ABI_LEADER);
+	uint64_t owed = 0;
 
 	for (uint32_t i = 0; i < DSMX_ABI_QUERIES; i++) {
 		uint64_t word = dx_load_plain(&records[i].word);
+		uint64_t generation = DSMX_WORD_GENERATION(word);
+		uint64_t number = generation * DSMX_ABI_QUERIES + i + 1;
 
-		if (DSMX_WORD_STATE(word) == DSMX_QUERY_CLOSED &&
-		    owes_echo(mesh, peer, i, DSMX_WORD_GENERATION(word)))
-			return true;
+		if (DSMX_WORD_STATE(word) != DSMX_QUERY_CLOSED ||
+		    !owes_echo(mesh, peer, i, generation))
+			continue;
+		if (owed == 0 || number == of)
+			owed = number;
 	}
-	return false;
+	return owed;
 }
 
 /* -EAGAIN: workers have yet to hear that one is closed; -EBUSY: none is. */

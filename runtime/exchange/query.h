@@ -57,8 +57,11 @@ void dx_query_root_park(struct dx_query *query, uint32_t kind);
 /* Leader: the query is over: every process drops it. The root's stream was closed before. */
 void dx_query_close(struct dx_query *query);
 
-/* Leader: has the live worker at @peer yet to say of a closed query that it is closed there? */
-bool dx_query_owes_echo(const struct dx_mesh *mesh, uint32_t peer);
+/*
+ * Leader: a closed query of which the live worker at @peer has yet to say that it is closed there, as a number of its
+ * own: @of if that is still so of it, else any one; 0: of none.
+ */
+uint64_t dx_query_owed_echo(const struct dx_mesh *mesh, uint32_t peer, uint64_t of);
 
 uint64_t dx_query_id(const struct dx_query *query);
 const struct dsmx_plan *dx_query_plan(const struct dx_query *query);

@@ -36,6 +36,7 @@
 /* suspect.c's: what a worker is suspected of. */
 struct dx_suspect {
 	int what;
+	uint64_t about; /* the closed query that it owes its word on; else 0 */
 	uint64_t since_ns;
 	uint32_t beats; /* looks since then at which its pulse had moved */
 	uint32_t pulse;

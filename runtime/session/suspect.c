@@ -8,7 +8,8 @@
  * published before, and has answered it if it is honest. One that stands still is the watchdog's.
  *
  *	SAYS_DEAD	a liveness word says that it is dead, to whomever; its pulse moves, or it does not end: ended
- *	OWES		it does not say that a closed query is closed: ended
+ *	OWES		it does not say of one closed query that it is closed: ended. That it is late with another each time
+ *			is no lie: an application that closes many meets its workers in the midst of one
  *	HIDES		it does not show that it has mapped another, for half as long as workers have to start: ended
  *	DISPUTED	another one says that it is dead, and the kernel does not, nor does it itself
  *	ACCUSED		another one says that it broke a rule. If the leader sees one broken, of either: ended
@@ -75,8 +76,10 @@ static bool hides(const struct dsmx_session *s, uint32_t peer)
 	return false;
 }
 
-static int suspicion(const struct dsmx_session *s, uint32_t peer, uint32_t *ret_other)
+static int suspicion(const struct dsmx_session *s, uint32_t peer, uint32_t *ret_other,
+                     uint64_t *ret_about)
 {
+	*ret_about = 0;
 	if (dx_mesh_says_dead(s->mesh, peer))
 		return SAYS_DEAD;
 	if (!dx_mesh_alive(s->mesh, peer))
@@ -87,7 +90,8 @@ static int suspicion(const struct dsmx_session *s, uint32_t peer, uint32_t *ret_
 	*ret_other = find_other(s, peer, dx_mesh_calls_dead);
 	if (*ret_other != 0)
 		return DISPUTED;
-	if (dx_query_owes_echo(s->mesh, peer))
+	*ret_about = dx_query_owed_echo(s->mesh, peer, s->suspects.peers[peer].about);
+	if (*ret_about != 0)
 		return OWES;
 	return hides(s, peer) ? HIDES : CLEAR;
 }
@@ -171,15 +175,17 @@ static bool look_at(struct dsmx_session *s, uint32_t peer, uint64_t now_ns)
 {
 	struct dx_suspect *suspect = &s->suspects.peers[peer];
 	uint32_t pulse, other = 0;
-	int what = is_ended(s, peer) ? CLEAR : suspicion(s, peer, &other);
+	uint64_t about = 0;
+	int what = is_ended(s, peer) ? CLEAR : suspicion(s, peer, &other, &about);
 
 	if (what == CLEAR || !is_there(s, peer)) {
 		suspect->what = CLEAR;
 		return false;
 	}
 	pulse = dx_mesh_pulse(s->mesh, peer);
-	if (what != suspect->what) {
+	if (what != suspect->what || about != suspect->about) {
 		suspect->what = what;
+		suspect->about = about;
 		suspect->since_ns = now_ns;
 		suspect->beats = 0;
 	} else if (pulse != suspect->pulse) {
