@@ -220,16 +220,21 @@ TEST(supervisor_refuses_all, "calls that wait to be refused at once are answered
 
 /* --- what the leader is told --------------------------------------------------------------------------------- */
 
-/* So that @count more can be opened. */
-static bool limit_descriptors(struct rlimit *before, unsigned count)
+/* So that three more can be opened, whatever numbers are free. */
+static bool limit_descriptors(struct rlimit *before)
 {
 	struct rlimit limit;
-	int next = dup(0);
+	int fds[3];
 
-	if (next < 0 || close(next) != 0 || getrlimit(RLIMIT_NOFILE, before) != 0)
+	for (int i = 0; i < 3; i++)
+		fds[i] = dup(0);
+	for (int i = 0; i < 3; i++)
+		if (fds[i] < 0 || close(fds[i]) != 0)
+			return false;
+	if (getrlimit(RLIMIT_NOFILE, before) != 0)
 		return false;
 	limit = *before;
-	limit.rlim_cur = (rlim_t)next + count;
+	limit.rlim_cur = (rlim_t)fds[2] + 1;
 	return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
@@ -258,7 +263,7 @@ TEST(supervisor_introduces_one_too_many,
 	dx_message_put_fd(&message, ends[1]);
 	CHECK_EQ(dx_message_send(ends[1], &message), 0);
 	fds = harness_each_fd(NULL);
-	CHECK(limit_descriptors(&before, 3)); /* those that come */
+	CHECK(limit_descriptors(&before)); /* those that come */
 	dx_member_hear(&member);
 	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 	CHECK(member.gone);
