@@ -299,6 +299,113 @@ ROW(wait_thread, "a wait may be handed from thread to thread with all that is ar
 	dx_wait_remove_word(wait, &words[1]);
 }
 
+/* Deadlines of sleeps one after the other, in ms; most of them about as far away as a park's bound. */
+static const struct {
+	uint64_t ms;
+	bool woken; /* at once */
+} deadlines[] = {
+	{ 190, true },  /* leaves 190 ms behind */
+	{ 60, false },  /* nearer than that */
+	{ 195, false }, /* farther */
+	{ 100, true },  { 150, false }, { 5, false }, { 250, false },
+};
+
+/* How long the sleep before may still have something set, beyond this one's deadline. */
+#define BEFORE_NS (100 * DX_NS_PER_MS)
+
+static void sleep_to_deadlines(bool *ok, struct dx_wait *wait, struct dx_wait_word *word,
+                               uint32_t *value, bool *ret_soon)
+{
+	*ret_soon = true;
+	for (size_t i = 0; i < DX_ARRAY_LEN(deadlines); i++) {
+		uint64_t deadline_ns = in(deadlines[i].ms * DX_NS_PER_MS);
+		struct visitor visitor = { .word = value, .value = *value + 1, .fd = -1 };
+		int code;
+
+		if (deadlines[i].woken)
+			invite(&visitor);
+		code = dx_wait_sleep(wait, deadline_ns);
+		if (deadlines[i].woken)
+			goodbye(&visitor);
+		else
+			CHECK(dx_now_ns() >= deadline_ns);
+		CHECK_EQ(code, deadlines[i].woken);
+		*ret_soon = *ret_soon && dx_now_ns() < deadline_ns + BEFORE_NS;
+		word->seen = *value;
+		word->fired = false;
+	}
+}
+
+ROW(wait_deadlines,
+    "each sleep ends at its own deadline, whether that of the sleep before was nearer or farther")
+{
+	uint32_t value = 0;
+	struct dx_wait_word word = { .word = &value };
+	bool soon = false;
+
+	CHECK_EQ(dx_wait_add_word(wait, &word), 0);
+	for (int i = 0; i < 5 && !soon; i++) /* unless something else was in the way */
+		sleep_to_deadlines(ok, wait, &word, &value, &soon);
+	CHECK(soon);
+	dx_wait_remove_word(wait, &word);
+}
+
+static void *sleep_to_deadline(void *arg)
+{
+	struct moved *moved = arg;
+
+	moved->slept = dx_wait_sleep(moved->wait, in(150 * DX_NS_PER_MS));
+	return NULL;
+}
+
+ROW(wait_thread_deadline, "a thread that a wait is handed to has its own deadlines")
+{
+	struct moved moved = { .wait = wait, .slept = -1 };
+	pthread_t thread;
+
+	CHECK_EQ(dx_wait_sleep(wait, in(100 * DX_NS_PER_MS)), 0);
+	for (int i = 0; i < 2; i++) {
+		uint32_t value = 0;
+		struct dx_wait_word word = { .word = &value };
+		struct visitor visitor = { .word = &value, .value = 1, .fd = -1 };
+
+		CHECK_EQ(dx_wait_add_word(wait, &word), 0);
+		invite(&visitor);
+		CHECK_EQ(dx_wait_sleep(wait, in(100 * DX_NS_PER_MS)), 1);
+		goodbye(&visitor);
+		dx_wait_remove_word(wait, &word);
+		CHECK_EQ(pthread_create(&thread, NULL, sleep_to_deadline, &moved), 0);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		CHECK_EQ(moved.slept, 0);
+	}
+}
+
+TEST(wait_one_timer, "twenty sleeps that are woken before their deadlines set one timer")
+{
+	uint32_t value = 0;
+	struct dx_wait_word word = { .word = &value };
+	struct dx_wait_stats stats;
+	struct dx_wait *wait;
+
+	if (!has(DSMX_WAIT_URING))
+		SKIP("no futex operations in io_uring");
+	CHECK_EQ(dx_wait_new(DSMX_WAIT_URING, &wait, NULL), 0);
+	CHECK_EQ(dx_wait_add_word(wait, &word), 0);
+	for (uint32_t i = 1; i <= 20; i++) {
+		struct visitor visitor = { .word = &value, .value = i, .fd = -1 };
+
+		invite(&visitor);
+		CHECK_EQ(dx_wait_sleep(wait, in(199 * DX_NS_PER_MS)), 1);
+		goodbye(&visitor);
+		word.seen = value;
+	}
+	dx_wait_stats(wait, &stats);
+	CHECK(stats.timers >= 1);
+	CHECK(stats.timers <= 10); /* one, if nothing else is in the way */
+	dx_wait_remove_word(wait, &word);
+	dx_wait_free(wait);
+}
+
 TEST(wait_armed_stays, "a word that did not fire is not armed again by the next sleep")
 {
 	uint32_t value = 0;

@@ -17,6 +17,10 @@
  * says -EEXIST, and a new ring takes the place of the old: nothing is lost, as all is armed anew, and what
  * the old ring leaves behind for a moment cannot swallow a wake, as wakes are for all waiters.
  *
+ * A deadline about as far away as a park's bound gets an alarm, a timeout that stays armed, too: the next sleep's
+ * deadline is a little later, and an alarm that ends a sleep early is only armed again. So a process that is woken
+ * often sets a timer once in a bound, and not for each sleep.
+ *
  * The ring's own descriptor is no use in somebody else's poll loop: with DEFER_TASKRUN it does not become
  * readable when a futex wait ends. An eventfd registered with the ring does, and stays the same when the ring
  * changes.
@@ -41,10 +45,18 @@
 /* The kernel's timeout type is signed; nobody sleeps longer anyway. */
 #define SLEEP_MAX_NS (3600 * DX_NS_PER_S)
 
+/*
+ * Deadlines that get an alarm. A nearer one would ring too often; after a farther one, all that are nearer would need a
+ * timer of their own until it rings.
+ */
+#define ALARM_MIN_NS (50 * DX_NS_PER_MS)
+#define ALARM_MAX_NS (200 * DX_NS_PER_MS)
+
 /* user_data is the waiter's address; its low bits say what it is. */
 #define TAG_WORD   0ULL
 #define TAG_FD     1ULL
 #define TAG_CANCEL 2ULL
+#define TAG_ALARM  3ULL
 #define TAG_MASK   3ULL
 
 struct uring {
@@ -54,9 +66,12 @@ struct uring {
 	struct dx_list armed_words;
 	struct dx_list idle_fds;
 	struct dx_list armed_fds;
-	unsigned int count;   /* words and descriptors */
-	unsigned int cancels; /* cancellations that are not answered */
-	int eventfd;          /* told by the ring of completions; -1: nobody asked */
+	unsigned int count;                  /* words and descriptors */
+	unsigned int cancels;                /* cancellations that are not answered */
+	uint64_t alarm_ns;                   /* when the one that is armed rings; 0: none is */
+	struct __kernel_timespec alarm_time; /* the same, until the kernel has read it */
+	bool no_alarm;                       /* the kernel does not do it */
+	int eventfd;                         /* told by the ring of completions; -1: nobody asked */
 };
 
 static struct uring *uring_of(struct dx_wait *wait)
@@ -82,6 +97,7 @@ static int restrict_ring(struct io_uring *ring)
 		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = DX_URING_OP_FUTEX_WAIT },
 		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_POLL_ADD },
 		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_ASYNC_CANCEL },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_TIMEOUT },
 		{ .opcode = IORING_RESTRICTION_REGISTER_OP,
 		  .register_op = IORING_REGISTER_EVENTFD },
 	};
@@ -135,6 +151,7 @@ static int move_here(struct uring *uring)
 	io_uring_queue_exit(&uring->ring);
 	uring->ring = ring;
 	uring->cancels = 0;
+	uring->alarm_ns = 0;
 
 	for (struct dx_list *link; (link = dx_list_take(&uring->armed_words)) != NULL;) {
 		DX_CONTAINER(link, struct dx_wait_word, link)->armed = false;
@@ -222,6 +239,12 @@ static bool complete_fd(struct uring *uring, struct dx_wait_fd *fd, int res)
 	return true;
 }
 
+static void complete_alarm(struct uring *uring, int res)
+{
+	uring->alarm_ns = 0;
+	uring->no_alarm = res != -ETIME;
+}
+
 /* Take what has completed: how many had news, and in @ret_ended how many in all. */
 static int collect(struct uring *uring, unsigned int *ret_ended)
 {
@@ -238,8 +261,10 @@ static int collect(struct uring *uring, unsigned int *ret_ended)
 			fired += complete_word(uring, waiter, cqe->res);
 		else if (tag == TAG_FD)
 			fired += complete_fd(uring, waiter, cqe->res);
-		else
+		else if (tag == TAG_CANCEL)
 			uring->cancels--;
+		else
+			complete_alarm(uring, cqe->res);
 		ended++;
 	}
 	io_uring_cq_advance(&uring->ring, ended);
@@ -314,20 +339,51 @@ static void uring_remove_fd(struct dx_wait *wait, struct dx_wait_fd *fd)
 	uring->count--;
 }
 
+static struct __kernel_timespec timespec_of(uint64_t ns)
+{
+	return (struct __kernel_timespec){ .tv_sec = (long long)(ns / DX_NS_PER_S),
+		                           .tv_nsec = (long long)(ns % DX_NS_PER_S) };
+}
+
+/* Let an alarm ring at @deadline_ns, if it is one for that. */
+static bool set_alarm(struct uring *uring, uint64_t now_ns, uint64_t deadline_ns)
+{
+	struct io_uring_sqe *sqe;
+
+	if (uring->alarm_ns != 0 || uring->no_alarm || deadline_ns - now_ns < ALARM_MIN_NS ||
+	    deadline_ns - now_ns > ALARM_MAX_NS)
+		return false;
+	sqe = next_sqe(uring);
+	if (sqe == NULL)
+		return false;
+	uring->alarm_time = timespec_of(deadline_ns);
+	io_uring_prep_timeout(sqe, &uring->alarm_time, 0, IORING_TIMEOUT_ABS);
+	sqe->user_data = TAG_ALARM;
+	uring->alarm_ns = deadline_ns;
+	return true;
+}
+
 /* One system call: submit, and wait until something completed or @deadline_ns. */
-static int enter(struct uring *uring, uint64_t now_ns, uint64_t deadline_ns)
+static int enter(struct uring *uring, uint64_t deadline_ns)
 {
 	struct __kernel_timespec timeout;
 	struct io_uring_cqe *cqe;
-	uint64_t left_ns;
+	uint64_t now_ns, left_ns;
 
+	if (uring->alarm_ns != 0 && uring->alarm_ns <= deadline_ns) {
+		uring->wait.stats.sleeps++;
+		return io_uring_submit_and_wait(&uring->ring, 1);
+	}
+	now_ns = dx_now_ns();
 	if (deadline_ns <= now_ns)
 		return io_uring_submit_and_get_events(&uring->ring);
 
-	left_ns = deadline_ns - now_ns < SLEEP_MAX_NS ? deadline_ns - now_ns : SLEEP_MAX_NS;
-	timeout.tv_sec = (long long)(left_ns / DX_NS_PER_S);
-	timeout.tv_nsec = (long long)(left_ns % DX_NS_PER_S);
 	uring->wait.stats.sleeps++;
+	uring->wait.stats.timers++;
+	if (set_alarm(uring, now_ns, deadline_ns))
+		return io_uring_submit_and_wait(&uring->ring, 1);
+	left_ns = deadline_ns - now_ns < SLEEP_MAX_NS ? deadline_ns - now_ns : SLEEP_MAX_NS;
+	timeout = timespec_of(left_ns);
 	return io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &timeout, NULL);
 }
 
@@ -344,7 +400,7 @@ static int uring_sleep(struct dx_wait *wait, uint64_t deadline_ns)
 		/* Before the look, so that what comes after it makes the descriptor readable again. */
 		if (uring->eventfd >= 0)
 			(void)eventfd_read(uring->eventfd, &told);
-		code = enter(uring, dx_now_ns(), deadline_ns);
+		code = enter(uring, deadline_ns);
 		if (code == -EEXIST && move_here(uring) == 0)
 			continue;
 		fired = collect(uring, &ended);

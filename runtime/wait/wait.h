@@ -97,6 +97,7 @@ struct dx_wait_stats {
 	uint64_t sleeps; /* that really entered the kernel to block */
 	uint64_t arms;
 	uint64_t fires;
+	uint64_t timers; /* io_uring: that were set to end sleeps */
 };
 void dx_wait_stats(const struct dx_wait *wait, struct dx_wait_stats *ret_stats);
 
