@@ -188,6 +188,28 @@ TEST(reactor_order,
 	dx_reactor_free(reactor);
 }
 
+static int rung_once(struct fake *fake)
+{
+	return fake->sleeps == 1;
+}
+
+TEST(reactor_woken_look, "what ends a sleep is looked at once, by the next turn")
+{
+	struct fake fake;
+	struct dx_reactor *reactor = new_fake(&fake);
+	struct noted noted;
+	char log[64] = "";
+
+	add_noted(reactor, &noted, log);
+	fake.slept = rung_once;
+	CHECK_EQ(dx_reactor_turn(reactor, DX_NEVER), 1);
+	CHECK_STR(log, "lfald");
+	noted.news = 1;
+	CHECK_EQ(dx_reactor_turn(reactor, DX_NEVER), 1);
+	CHECK_STR(log, "lfaldl");
+	dx_reactor_free(reactor);
+}
+
 TEST(reactor_news_first, "news at the first look end the turn: nothing is armed, nothing sleeps")
 {
 	struct fake fake;

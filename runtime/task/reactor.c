@@ -386,12 +386,14 @@ static int park(struct dx_reactor *reactor, uint64_t deadline_ns, uint64_t bound
 	code = dx_wait_sleep(reactor->wait, until_ns < bound_ns ? until_ns : bound_ns);
 	reactor->collected_ns = dx_wait_now(reactor->wait);
 	dx_patience_learn(&reactor->patience, reactor->collected_ns, code > 0);
-	if (code == 0 && bound_ns <= until_ns)
+	if (code > 0)
+		news = true; /* the next turn begins with a look */
+	else if (code == 0 && bound_ns <= until_ns)
 		news = judge(reactor, until_ns);
 	else
 		news = look(reactor);
 	disarm(reactor);
-	return code < 0 && !news ? code : code > 0 || news;
+	return code < 0 && !news ? code : news;
 }
 
 static void doubt(struct dx_reactor *reactor)
