@@ -33,6 +33,15 @@ struct held_frame {
 	uint32_t refs;
 };
 
+/* What comes from one producer task. */
+struct source {
+	struct dsmx_waker waker; /* must be first */
+	struct client_stream *stream;
+	struct dx_list ready;
+	struct dx_rx *rx; /* NULL: ended, or not asked */
+	bool asked;
+};
+
 struct client_stream {
 	struct dsmx_stream stream; /* must be first */
 	struct client *client;
@@ -42,15 +51,15 @@ struct client_stream {
 	uint32_t first; /* producer task */
 	uint32_t count;
 	uint32_t open;            /* not ended */
-	uint32_t next;            /* to look at first */
 	uint32_t unasked;         /* no slot was free for them so far */
-	bool *asked;              /* by producer task from the first on */
+	struct dx_list ready;     /* sources that may have something, in turn */
+	struct dsmx_waker *task;  /* that polls */
 	struct dsmx_waker *waker; /* waits for a slot; NULL: none does */
 	struct dx_frame *filters; /* to say with each StartStream; NULL: none, or all are said */
 	size_t filters_bytes;
 	struct dx_list link;     /* the query's readers */
 	struct dsmx_waker *lost; /* waits for a move; NULL: none does */
-	struct dx_rx *rx[];      /* likewise; NULL: ended, or not asked */
+	struct source sources[]; /* by producer task from the first on */
 };
 
 /* --- leases ---------------------------------------------------------------------------------------------------- */
@@ -119,11 +128,26 @@ static int give_frame(struct client_stream *s, struct dsmx_cx *cx, struct dx_rx 
 	return 1;
 }
 
+static void close_rx(struct source *source)
+{
+	dx_rx_close(source->rx);
+	source->rx = NULL;
+	dx_list_unlink(&source->ready);
+}
+
 static void end_rx(struct client_stream *s, uint32_t i)
 {
-	dx_rx_close(s->rx[i]);
-	s->rx[i] = NULL;
+	close_rx(&s->sources[i]);
 	s->open--;
+}
+
+static void on_ready(struct dsmx_waker *waker)
+{
+	struct source *source = (struct source *)waker;
+
+	if (dx_list_empty(&source->ready))
+		dx_list_append(&source->stream->ready, &source->ready);
+	source->stream->task->wake(source->stream->task);
 }
 
 /* The process that task @task was dealt to is dead: wait for the leader, or that is the end. */
@@ -171,7 +195,7 @@ static int ask(struct client_stream *s, struct dsmx_cx *cx, uint32_t i)
 	key.filters = s->filters;
 	key.filters_bytes = s->filters_bytes;
 	r = dx_rx_open(mesh, dx_query_place(fragment->query, rel->exchange.number, task), &key,
-	               false, &s->rx[i], cx->err);
+	               false, &s->sources[i].rx, cx->err);
 
 	if (r == -EAGAIN) {
 		dx_mesh_wait_room(mesh, cx->waker);
@@ -180,7 +204,8 @@ static int ask(struct client_stream *s, struct dsmx_cx *cx, uint32_t i)
 	}
 	if (r < 0)
 		return r;
-	s->asked[i] = true;
+	s->sources[i].asked = true;
+	dx_list_append(&s->ready, &s->sources[i].ready);
 	s->unasked--;
 	if (s->unasked == 0)
 		drop_filters(s);
@@ -193,14 +218,13 @@ static int ask(struct client_stream *s, struct dsmx_cx *cx, uint32_t i)
 static bool may_move(const struct client_stream *s, uint32_t i)
 {
 	return s->client->fragment->query->procedures[s->client->rel->exchange.number].can_move &&
-	       dx_rx_is_lost(s->rx[i]) && dx_rx_taken(s->rx[i]) == 0;
+	       dx_rx_is_lost(s->sources[i].rx) && dx_rx_taken(s->sources[i].rx) == 0;
 }
 
 static int ask_again(struct client_stream *s, struct dsmx_cx *cx, uint32_t i)
 {
-	dx_rx_close(s->rx[i]);
-	s->rx[i] = NULL;
-	s->asked[i] = false;
+	close_rx(&s->sources[i]);
+	s->sources[i].asked = false;
 	s->unasked++;
 	return ask(s, cx, i);
 }
@@ -214,38 +238,59 @@ static void note_taken(struct client_stream *s, uint32_t i)
 		dx_rerun_took(query, exchange, s->first + i);
 }
 
-static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+/* For those that were not asked, or not since their process died. */
+static int ask_rest(struct client_stream *s, struct dsmx_cx *cx)
 {
-	struct client_stream *s = (struct client_stream *)stream;
-	struct dx_frame_view view;
+	int r = 0;
 
-	drop_held(s);
-	for (uint32_t n = 0; n < s->count; n++) {
-		uint32_t i = (s->next + n) % s->count;
-		int r = s->asked[i] ? 0 : ask(s, cx, i);
+	for (uint32_t i = 0; r == 0 && s->unasked > 0 && i < s->count; i++)
+		r = s->sources[i].asked ? 0 : ask(s, cx, i);
+	return r;
+}
 
-		if (r == 0 && s->rx[i] != NULL && may_move(s, i))
+/* Somebody's next frame: as the stream's poll. */
+static int take_next(struct client_stream *s, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	while (!dx_list_empty(&s->ready)) {
+		struct dx_list *link = dx_list_take(&s->ready);
+		struct source *source = DX_CONTAINER(link, struct source, ready);
+		uint32_t i = (uint32_t)(source - s->sources);
+		struct dx_frame_view view;
+		int r;
+
+		if (may_move(s, i)) {
 			r = ask_again(s, cx, i);
-		if (r < 0)
-			return r;
-		if (s->rx[i] == NULL)
+			if (r < 0)
+				return r;
 			continue;
-		r = dx_rx_next(s->rx[i], cx->waker, &view, cx->err);
+		}
+		r = dx_rx_next(source->rx, &source->waker, &view, cx->err);
 		if (r == -EAGAIN)
 			continue;
-		if (r >= 0 && (r == 0 || dx_rx_taken(s->rx[i]) == 1))
+		if (r >= 0 && (r == 0 || dx_rx_taken(source->rx) == 1))
 			note_taken(s, i);
 		if (r == 0) {
 			end_rx(s, i);
 			continue;
 		}
-		if (r < 0)
-			return r;
-		s->next = (i + 1) % s->count; /* everybody's turn */
-		return give_frame(s, cx, s->rx[i], &view, ret_batch);
+		dx_list_append(&s->ready, link); /* everybody's turn */
+		return r < 0 ? r : give_frame(s, cx, source->rx, &view, ret_batch);
 	}
-	if (s->open == 0)
-		return 0;
+	return s->open == 0 ? 0 : -EAGAIN;
+}
+
+static int client_poll(struct dsmx_stream *stream, struct dsmx_cx *cx, struct dsmx_batch *ret_batch)
+{
+	struct client_stream *s = (struct client_stream *)stream;
+	int r;
+
+	drop_held(s);
+	s->task = cx->waker;
+	r = ask_rest(s, cx);
+	if (r == 0)
+		r = take_next(s, cx, ret_batch);
+	if (r != -EAGAIN || s->open == 0)
+		return r;
 	/* Who waits for a slot or a move is in no deadlock: no exchange has that number. */
 	dx_store_release(DX_EDGE_PARK, &s->client->fragment->record->park_exchange,
 	                 s->unasked > 0 ? UINT32_MAX : s->client->rel->exchange.number);
@@ -266,13 +311,14 @@ static void client_close(struct dsmx_stream *stream)
 		s->waker->wake(s->waker);
 	}
 	for (uint32_t i = 0; i < s->count; i++) {
-		if (s->rx[i] != NULL) {
-			s->asked[i] = !may_move(s, i);
-			if (s->asked[i])
+		if (s->sources[i].rx != NULL) {
+			s->sources[i].asked = !may_move(s, i);
+			if (s->sources[i].asked)
 				note_taken(s, i);
 			end_rx(s, i);
 		}
-		if (!s->asked[i]) /* who produces it, or will, keeps rows until it is told */
+		if (!s->sources[i]
+		             .asked) /* who produces it, or will, keeps rows until it is told */
 			dx_cancel_task(s->client->fragment->query, s->client->rel, s->first + i,
 			               s->partition);
 	}
@@ -290,8 +336,7 @@ static int open_stream(struct client *c, struct dsmx_cx *cx, uint32_t partition,
                        uint32_t count, struct dsmx_stream **ret_stream)
 {
 	const struct dx_exchange *x = &c->rel->exchange;
-	struct client_stream *s =
-		calloc(1, sizeof(*s) + count * (sizeof(struct dx_rx *) + sizeof(bool)));
+	struct client_stream *s = calloc(1, sizeof(*s) + count * sizeof(s->sources[0]));
 	int r = s == NULL ? -ENOMEM : dx_frame_reader_new(&c->rel->schema, &s->reader);
 
 	if (r < 0) {
@@ -303,19 +348,23 @@ static int open_stream(struct client *c, struct dsmx_cx *cx, uint32_t partition,
 	s->partition = partition;
 	s->first = first;
 	s->count = count;
-	s->asked = (bool *)&s->rx[count];
+	dx_list_init(&s->ready);
 	dx_list_init(&s->link);
 	dx_list_append(&c->fragment->query->readers, &s->link);
 	for (uint32_t i = 0; i < count; i++) {
-		s->asked[i] =
+		struct source *source = &s->sources[i];
+
+		source->waker.wake = on_ready;
+		source->stream = s;
+		dx_list_init(&source->ready);
+		source->asked =
 			!dx_exchange_connects(x, first + i, partition); /* as one that has ended */
-		s->unasked += !s->asked[i];
+		s->unasked += !source->asked;
 	}
 	s->open = s->unasked;
 	s->filters = dx_filters_publish(c->fragment->query->service->mesh, &c->fragment->env,
 	                                c->rel, partition, &s->filters_bytes);
-	for (uint32_t i = 0; r == 0 && i < count; i++)
-		r = s->asked[i] ? 0 : ask(s, cx, i);
+	r = ask_rest(s, cx);
 	if (r < 0) {
 		client_close(&s->stream);
 		return r;
@@ -371,8 +420,8 @@ void dx_client_lost(struct dx_query *query, uint32_t peer)
 		struct client_stream *s = DX_CONTAINER(link, struct client_stream, link);
 
 		for (uint32_t i = 0; i < s->count; i++)
-			if (s->rx[i] != NULL && dx_rx_peer(s->rx[i]) == peer &&
-			    dx_rx_is_whole(s->rx[i]))
+			if (s->sources[i].rx != NULL && dx_rx_peer(s->sources[i].rx) == peer &&
+			    dx_rx_is_whole(s->sources[i].rx))
 				note_taken(s, i);
 	}
 }
