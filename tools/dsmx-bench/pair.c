@@ -214,21 +214,13 @@ struct futex_trips {
 	uint32_t count;
 };
 
-static double cpu_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static void futex_say(uint32_t *word, uint32_t value)
+void pair_say(uint32_t *word, uint32_t value)
 {
 	dx_store_release(DX_EDGE_BELL, word, value);
 	(void)syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-static void futex_hear(const uint32_t *word, uint32_t value)
+void pair_hear(const uint32_t *word, uint32_t value)
 {
 	uint32_t now;
 
@@ -250,8 +242,8 @@ static void futex_first(struct pair *pair)
 		if (trips->pause_ns > 0)
 			(void)nanosleep(&pause, NULL);
 		start_ns = dx_now_ns();
-		futex_say(to, i);
-		futex_hear(from, i);
+		pair_say(to, i);
+		pair_hear(from, i);
 		times[i - 1] = (double)(dx_now_ns() - start_ns);
 	}
 	qsort(times, trips->count, sizeof(double), by_value);
@@ -265,8 +257,8 @@ static void futex_second(struct pair *pair)
 
 	pair_meet(pair, 1);
 	for (uint32_t i = 1; i <= trips->count; i++) {
-		futex_hear(from, i);
-		futex_say(to, i);
+		pair_hear(from, i);
+		pair_say(to, i);
 	}
 }
 
@@ -275,38 +267,6 @@ int pair_futex(uint64_t pause_ns, double *ret_ns)
 	struct futex_trips trips = { pause_ns, pause_ns > 0 ? TRIPS / 10 : TRIPS };
 
 	return run_one(256, &trips, futex_first, futex_second, ret_ns);
-}
-
-static void wake_first(struct pair *pair)
-{
-	uint32_t *to = pair->shared, *from = to + 32;
-
-	pair_meet(pair, 0);
-	for (uint32_t i = 1; i <= TRIPS; i++) {
-		while (dx_load_acquire(DX_EDGE_STATE, from) != i)
-			dx_spin_pause();
-		pair_spin(PAIR_ASLEEP_NS);
-		futex_say(to, i);
-	}
-}
-
-static void wake_second(struct pair *pair)
-{
-	uint32_t *from = pair->shared, *to = from + 32;
-	double start_ns;
-
-	pair_meet(pair, 1);
-	start_ns = cpu_ns();
-	for (uint32_t i = 1; i <= TRIPS; i++) {
-		dx_store_release(DX_EDGE_STATE, to, i);
-		futex_hear(from, i);
-	}
-	*pair->result = (cpu_ns() - start_ns) / TRIPS;
-}
-
-int pair_futex_cpu(double *ret_ns)
-{
-	return run_one(256, NULL, wake_first, wake_second, ret_ns);
 }
 
 void pair_spin(uint64_t ns)

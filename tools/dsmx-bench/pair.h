@@ -58,8 +58,9 @@ int pair_futex(uint64_t pause_ns, double *ret_ns);
 
 void pair_spin(uint64_t ns);
 
-/* Processor time, in ns, that a process needs to be woken from a futex and to sleep on it again. */
-int pair_futex_cpu(double *ret_ns);
+/* A bare futex: say @value and wake who sleeps on it; sleep until it is said. */
+void pair_say(uint32_t *word, uint32_t value);
+void pair_hear(const uint32_t *word, uint32_t value);
 
 /* GB/s: one copies blocks of @bytes from a hot buffer into @slots blocks in turn, the other adds up every word. */
 int pair_copy(enum dsmx_pages pages, size_t bytes, uint32_t slots, double *ret_gb);
