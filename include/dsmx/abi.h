@@ -52,7 +52,7 @@
 #define DSMX_ABI_ASSERT(cond, why) _Static_assert(cond, why)
 #endif
 
-#define DSMX_ABI_VERSION 6U
+#define DSMX_ABI_VERSION 7U
 #define DSMX_PAGE_MAGIC  0x656761702d786d64ULL /* "dmx-page", little-endian */
 #define DSMX_LINE_BYTES  64U
 
@@ -272,7 +272,10 @@ DSMX_ABI_ASSERT(sizeof(struct dsmx_task_abi) == 4 * DSMX_LINE_BYTES, "four lines
 
 /* A consumer's side of a stream. */
 struct dsmx_request_abi {
-	/* line 0: filled before START or CANCEL */
+	/*
+	 * line 0: filled before START or CANCEL, and hardly written from then on: the producer looks at @wanted after
+	 * each publication, and has it in its own cache as long as nothing beside it moves
+	 */
 	__u64 query;
 	__u32 exchange;
 	__u32 task; /* the producer's */
@@ -283,13 +286,13 @@ struct dsmx_request_abi {
 	__u64 plan_hash;
 	__u64 schema_hash;
 	__u64 sent_ns;
-	__u64 first_read_ns;
+	__u64 wanted; /* wake me when your tail passes this */
 
 	/* line 1: counts; never wrap */
 	__u64 taken;    /* descriptors copied out */
 	__u64 released; /* length of the release log */
-	__u64 wanted;   /* wake me when your tail passes this */
-	__u64 epoch;    /* of the producer that is asked; filled with line 0, as are the next two */
+	__u64 first_read_ns;
+	__u64 epoch; /* of the producer that is asked; filled with line 0, as are the next two */
 	__u64 filter_offset; /* START: of a struct dsmx_filters_abi in the consumer's data, */
 	__u64 filter_bytes;  /* which is there until the answer; 0: none */
 	__u64 reserved1[2];
