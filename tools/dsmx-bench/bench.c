@@ -142,6 +142,7 @@ int bench_run(struct bench *bench, int (*round)(struct bench *bench))
 	for (uint32_t i = 0; r == 0 && i < bench->rounds; i++) {
 		for (uint32_t s = 0; s < BENCH_SERIES_MAX; s++)
 			before[s] = bench->series[s].count;
+		bench->round = i;
 		r = run_round(bench, round, &class);
 		if (r == 0)
 			tag(bench, before, class);

@@ -36,6 +36,7 @@ struct bench_series {
 
 struct bench {
 	uint32_t rounds;
+	uint32_t round; /* the one that is measured */
 	bool json;
 	bool alone;    /* without other queues */
 	bool anywhere; /* it does not matter where the processors are: no round is dropped */

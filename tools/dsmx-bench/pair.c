@@ -26,7 +26,7 @@
 #include "shm/segment.h"
 
 #define HEAD_BYTES 4096U
-#define COPY_BYTES 128000000ULL
+#define COPY_BYTES 512000000ULL /* so that the first way through a window does not count */
 #define COPIES_MAX 1000000ULL
 #define TRIPS      1000
 

@@ -65,7 +65,7 @@ void pair_hear(const uint32_t *word, uint32_t value);
 /* GB/s: one copies blocks of @bytes from a hot buffer into @slots blocks in turn, the other adds up every word. */
 int pair_copy(enum dsmx_pages pages, size_t bytes, uint32_t slots, double *ret_gb);
 
-/* Blocks for about 128 MB, but not over a million. */
+/* Blocks for about 512 MB, but not over a million. */
 uint64_t pair_blocks(size_t bytes);
 
 /* All words of a block, of a multiple of 64 bytes. A line is summed in place: a call costs as much as it does. */

@@ -34,9 +34,10 @@ constexpr size_t slots_of(size_t bytes)
 	return window / bytes < 4 ? 4 : window / bytes > 1024 ? 1024 : window / bytes;
 }
 
+// It has a slot more than its capacity, and leaves one empty: its window is the others', not one message larger.
 template <size_t bytes>
 using queue = boost::lockfree::spsc_queue<message<bytes>,
-                                          boost::lockfree::capacity<slots_of(bytes)>>;
+                                          boost::lockfree::capacity<slots_of(bytes) - 1>>;
 
 template <size_t bytes> void produce_all(void *shared, uint64_t count, const void *block)
 {
