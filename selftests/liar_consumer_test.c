@@ -9,9 +9,8 @@
  */
 #include <pthread.h>
 
-#include "base/clock.h"
 #include "base/order.h"
-#include "processes.h"
+#include "liars.h"
 #include "segments.h"
 #include "series.h"
 
@@ -22,6 +21,8 @@ enum lie {
 	LIE_KEEPS,  /* it never gives back what it was lent */
 	LIE_EPOCHS, /* what it asks for it asks of an incarnation that is not there */
 };
+
+static const char *const lie_names[] = { "stalls", "keeps", "epochs" };
 
 struct liar_bytes {
 	int64_t lie;
@@ -145,25 +146,12 @@ static int run(struct dsmx_session *session, enum lie lie, uint64_t epoch, int64
 	return r;
 }
 
-static struct dsmx_worker_info info_of(struct dsmx_session *session, uint32_t worker)
+static int run_lie(struct dsmx_session *session, uint32_t lie, uint64_t epoch,
+                   struct dsmx_error *err)
 {
-	struct dsmx_worker_info info = { .pid = 0 };
+	int64_t sum;
 
-	(void)dsmx_session_worker(session, worker, &info);
-	return info;
-}
-
-static struct dsmx_session *open_session(void)
-{
-	struct dsmx_session_options options = options_of(2, NULL);
-	struct dsmx_session *session = NULL;
-	struct dsmx_error err;
-
-	options.extensions = operators;
-	options.restart = DSMX_RESTART_ON_FAILURE;
-	if (dsmx_session_open(&options, &session, &err) != 0)
-		printf("# %s\n", err.message);
-	return session;
+	return run(session, lie, epoch, &sum, err);
 }
 
 static int run_honest(struct dsmx_session *session)
@@ -177,63 +165,12 @@ static int run_honest(struct dsmx_session *session)
 	return r == 0 && sum != sum_of(ROWS) ? -EBADE : r;
 }
 
-static bool is_gone(struct dsmx_session *session, uint32_t worker, uint64_t epoch)
-{
-	struct dsmx_worker_info info = info_of(session, worker);
-
-	return info.state == DSMX_WORKER_FAILED ||
-	       (info.epoch > epoch && info.state == DSMX_WORKER_READY);
-}
-
-/* Query after query, until worker 0 is gone. Returns how many it took; 0: it stays. */
-static int run_until_gone(struct dsmx_session *session, enum lie lie)
-{
-	uint64_t begin_ns = dx_now_ns(), epoch = info_of(session, 0).epoch;
-	struct dsmx_error err = { 0 };
-	int count = 0, r;
-
-	do {
-		if (info_of(session, 0).epoch == epoch) {
-			int64_t sum;
-
-			err.message[0] = '\0';
-			r = run(session, lie, epoch, &sum, &err);
-			if (count++ == 0)
-				printf("# the first: %d %s\n", r, err.message);
-		}
-		dx_session_await_workers(session, dx_now_ns() + 100 * DX_NS_PER_MS);
-	} while (!is_gone(session, 0, epoch) &&
-	         dx_now_ns() - begin_ns < 15000 * DX_NS_PER_MS * harness_slow());
-	printf("# %d queries, %.0f ms: %s: %s\n", count, (double)(dx_now_ns() - begin_ns) / 1e6,
-	       dsmx_exit_reason_str(info_of(session, 0).reason), info_of(session, 0).text);
-	return is_gone(session, 0, epoch) ? count : 0;
-}
-
-/* The leader sees that one of two lies, and not which: both have others in their places, and their end says why. */
-static void replace_both(enum lie lie, bool *ok)
-{
-	struct dsmx_session *session = open_session();
-	uint64_t sibling;
-
-	CHECK(session != NULL);
-	sibling = info_of(session, 1).epoch;
-	CHECK(run_until_gone(session, lie) > 0);
-	for (uint64_t end_ns = dx_now_ns() + 5000 * DX_NS_PER_MS * harness_slow();
-	     !is_gone(session, 1, sibling) && dx_now_ns() < end_ns;)
-		dx_session_await_workers(session, end_ns);
-	for (uint32_t w = 0; w < 2; w++) {
-		CHECK_EQ(info_of(session, w).state, DSMX_WORKER_READY);
-		CHECK_EQ(info_of(session, w).restarts, 1);
-		CHECK(strstr(info_of(session, w).text, "one of the two lies") != NULL);
-	}
-	CHECK_EQ(run_honest(session), 0);
-	dsmx_session_close(session);
-}
+static const struct liars liars = { operators, lie_names, run_lie, run_honest };
 
 TEST(liar_stalls,
      "a worker that never gives a frame back ends its query at the deadline, and what it held serves the next")
 {
-	struct dsmx_session *session = open_session();
+	struct dsmx_session *session = open_session(&liars);
 	struct dsmx_error err = { .message = "" };
 	uint64_t epochs[2];
 	int64_t sum;
@@ -253,13 +190,13 @@ TEST(liar_stalls,
 TEST(liar_keeps,
      "a worker that keeps frames of closed queries loses them, is accused, and both are replaced")
 {
-	replace_both(LIE_KEEPS, ok);
+	replace_both(&liars, LIE_KEEPS, ok);
 }
 
 TEST(liar_epochs,
      "a worker that asks for streams of an incarnation that is gone is accused, and both are replaced")
 {
-	replace_both(LIE_EPOCHS, ok);
+	replace_both(&liars, LIE_EPOCHS, ok);
 }
 
 int main(int argc, char **argv)

@@ -13,10 +13,9 @@
 #include <sched.h>
 #include <signal.h>
 
-#include "base/clock.h"
 #include "base/order.h"
 #include "exchange/query.h"
-#include "processes.h"
+#include "liars.h"
 #include "segments.h"
 #include "series.h"
 
@@ -227,8 +226,8 @@ static struct dsmx_plan *liar_plan(enum lie lie, uint64_t epoch)
 	return shuffled_plan("liar", &bytes, sizeof(bytes));
 }
 
-/* Any end will do, if it is in time. */
-static int run(struct dsmx_session *session, enum lie lie, uint64_t epoch, struct dsmx_error *err)
+static int run_lie(struct dsmx_session *session, uint32_t lie, uint64_t epoch,
+                   struct dsmx_error *err)
 {
 	const struct dsmx_query_options options = { .size = sizeof(options),
 		                                    .timeout_ms = QUERY_MS * harness_slow() };
@@ -244,61 +243,6 @@ static int run(struct dsmx_session *session, enum lie lie, uint64_t epoch, struc
 		;
 	dsmx_query_close(query);
 	return r;
-}
-
-static struct dsmx_worker_info info_of(struct dsmx_session *session, uint32_t worker)
-{
-	struct dsmx_worker_info info = { .pid = 0 };
-
-	(void)dsmx_session_worker(session, worker, &info);
-	return info;
-}
-
-/* Another is there in its place, or none will be. */
-static bool is_gone(struct dsmx_session *session, uint32_t worker, uint64_t epoch)
-{
-	struct dsmx_worker_info info = info_of(session, worker);
-
-	return info.state == DSMX_WORKER_FAILED ||
-	       (info.epoch > epoch && info.state == DSMX_WORKER_READY);
-}
-
-static struct dsmx_session *open_session(void)
-{
-	struct dsmx_session_options options = options_of(2, NULL);
-	struct dsmx_session *session = NULL;
-	struct dsmx_error err;
-
-	options.extensions = operators;
-	options.restart = DSMX_RESTART_ON_FAILURE;
-	options.start_timeout_ms = 4000ULL * harness_slow();
-	if (dsmx_session_open(&options, &session, &err) != 0)
-		printf("# %s\n", err.message);
-	return session;
-}
-
-/* Query after query, until worker 0 is gone. Returns how many it took; 0: it stays. */
-static int run_until_gone(struct dsmx_session *session, enum lie lie)
-{
-	uint64_t begin_ns = dx_now_ns(), epoch = info_of(session, 0).epoch;
-	struct dsmx_error err = { 0 };
-	int count = 0, r;
-
-	do {
-		if (info_of(session, 0).epoch == epoch) {
-			r = run(session, lie, epoch, &err);
-			count++;
-			if (count == 1)
-				printf("# %s: %d, %s\n", lie_names[lie], r,
-				       r < 0 ? err.message : "");
-		}
-		dx_session_await_workers(session, dx_now_ns() + 100 * DX_NS_PER_MS);
-	} while (!is_gone(session, 0, epoch) &&
-	         dx_now_ns() - begin_ns < 15000 * DX_NS_PER_MS * harness_slow());
-	printf("# %s: %d queries, %.0f ms: %s: %s\n", lie_names[lie], count,
-	       (double)(dx_now_ns() - begin_ns) / 1e6,
-	       dsmx_exit_reason_str(info_of(session, 0).reason), info_of(session, 0).text);
-	return is_gone(session, 0, epoch) ? count : 0;
 }
 
 static int run_honest(struct dsmx_session *session)
@@ -317,39 +261,20 @@ static int run_honest(struct dsmx_session *session)
 	return r == 0 && sum != sum_of(10000) ? -EBADE : r;
 }
 
+static const struct liars liars = { operators, lie_names, run_lie, run_honest };
+
 /* A lie that the leader can see: worker 0 is ended for good, its sibling serves on as the process that it was. */
 static void find_out(enum lie lie, bool *ok)
 {
-	struct dsmx_session *session = open_session();
+	struct dsmx_session *session = open_session(&liars);
 	uint64_t sibling;
 
 	CHECK(session != NULL);
 	sibling = info_of(session, 1).epoch;
-	CHECK(run_until_gone(session, lie) > 0);
+	CHECK(run_until_gone(&liars, session, lie) > 0);
 	CHECK_EQ(info_of(session, 0).reason, DSMX_EXIT_PROTOCOL);
 	CHECK_EQ(info_of(session, 0).state, DSMX_WORKER_FAILED);
 	CHECK_EQ(info_of(session, 1).epoch, sibling);
-	CHECK_EQ(run_honest(session), 0);
-	dsmx_session_close(session);
-}
-
-/* One that it cannot see: both have others in their places, and their end says why. */
-static void replace_both(enum lie lie, bool *ok)
-{
-	struct dsmx_session *session = open_session();
-	uint64_t sibling;
-
-	CHECK(session != NULL);
-	sibling = info_of(session, 1).epoch;
-	CHECK(run_until_gone(session, lie) > 0);
-	for (uint64_t end_ns = dx_now_ns() + 5000 * DX_NS_PER_MS * harness_slow();
-	     !is_gone(session, 1, sibling) && dx_now_ns() < end_ns;)
-		dx_session_await_workers(session, end_ns);
-	for (uint32_t w = 0; w < 2; w++) {
-		CHECK_EQ(info_of(session, w).state, DSMX_WORKER_READY);
-		CHECK_EQ(info_of(session, w).restarts, 1);
-		CHECK(strstr(info_of(session, w).text, "one of the two lies") != NULL);
-	}
 	CHECK_EQ(run_honest(session), 0);
 	dsmx_session_close(session);
 }
@@ -382,23 +307,23 @@ TEST(liar_counts,
      "counts that break the rules for a sibling: that says so, and the leader cannot tell: both replaced")
 {
 	for (int lie = LIE_TAILS; lie <= LIE_BACKWARDS && *ok; lie++)
-		replace_both((enum lie)lie, ok);
+		replace_both(&liars, (enum lie)lie, ok);
 }
 
 TEST(liar_accuses,
      "a worker that accuses its sibling, or calls it dead, goes with it, and both are replaced")
 {
-	replace_both(LIE_ACCUSED, ok);
+	replace_both(&liars, LIE_ACCUSED, ok);
 	if (*ok)
-		replace_both(LIE_CALL_DEAD, ok);
+		replace_both(&liars, LIE_CALL_DEAD, ok);
 }
 
 TEST(liar_frames, "frames that make no sense cost their worker its place")
 {
-	struct dsmx_session *session = open_session();
+	struct dsmx_session *session = open_session(&liars);
 
 	CHECK(session != NULL);
-	CHECK(run_until_gone(session, LIE_FRAMES) > 0);
+	CHECK(run_until_gone(&liars, session, LIE_FRAMES) > 0);
 	CHECK_EQ(run_honest(session), 0);
 	dsmx_session_close(session);
 }
