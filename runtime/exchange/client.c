@@ -141,6 +141,7 @@ static void end_rx(struct client_stream *s, uint32_t i)
 	s->open--;
 }
 
+/* The task that polled last polls again: what it finds in the list it asks, and nothing else. */
 static void on_ready(struct dsmx_waker *waker)
 {
 	struct source *source = (struct source *)waker;
@@ -305,20 +306,22 @@ static void client_close(struct dsmx_stream *stream)
 
 	drop_held(s);
 	drop_filters(s);
-	if (s->waker !=
-	    NULL) { /* it is the task's, whose other streams may wait, too: they ask again */
+	/* It is the task's, whose other streams may wait, too: they ask again. */
+	if (s->waker != NULL) {
 		dx_frame_forget(s->client->fragment->query->service->mesh, s->waker);
 		s->waker->wake(s->waker);
 	}
 	for (uint32_t i = 0; i < s->count; i++) {
-		if (s->sources[i].rx != NULL) {
-			s->sources[i].asked = !may_move(s, i);
-			if (s->sources[i].asked)
+		struct source *source = &s->sources[i];
+
+		if (source->rx != NULL) {
+			source->asked = !may_move(s, i);
+			if (source->asked)
 				note_taken(s, i);
 			end_rx(s, i);
 		}
-		if (!s->sources[i]
-		             .asked) /* who produces it, or will, keeps rows until it is told */
+		/* Who produces it, or will, keeps rows until it is told. */
+		if (!source->asked)
 			dx_cancel_task(s->client->fragment->query, s->client->rel, s->first + i,
 			               s->partition);
 	}

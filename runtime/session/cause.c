@@ -3,9 +3,9 @@
  * cause.c - why a query failed, and whether it may run again
  *
  * A stream that broke says that its producer is dead, or was cancelled: symptoms. Within `verdict_timeout_ms` (100)
- * the cause is known: the earliest error of an operator, or the supervisor's verdict on a worker. The verdict follows the kernel's
- * notice, and that the tearing down of the worker's memory, some 80 ms for each GiB, where its streams broke at once:
- * so for a process that is dead and not yet gone that time begins when it is. If the cause is a death, the
+ * the cause is known: the earliest error of an operator, or the supervisor's verdict on a worker. The verdict follows
+ * the kernel's notice, and that the tearing down of the worker's memory, some 80 ms for each GiB, where its streams broke
+ * at once: so for a process that is dead and not yet gone that time begins when it is. If the cause is a death, the
  * caller allowed it and has received no row, the whole query runs again under a new id; rows of the old one
  * cannot be mistaken for rows of the new. It waits a little for the worker's successor, as a query that starts
  * does, and runs on those that there are.
